@@ -1,0 +1,3 @@
+"""nvsx: runbooks around NVIDIA NVSentinel's fault chain."""
+
+__version__ = "1.0.0"
