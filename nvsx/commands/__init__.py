@@ -1,0 +1,16 @@
+"""The table of commands: `--help` imports this alone; a command's module is imported when that command is asked for."""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    # name: (module, summary, heading in the overview); the order is the order of display
+    "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
+    "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
+    "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),
+    "show": ("nvsx.commands.show", "a runbook's stages, watches and hooks", "Runbooks"),
+    "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
+    "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
+    "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),
+    "version": ("nvsx.commands.version", "which nvsx this is", "nvsx itself"),
+}
+"""A module has `add_arguments(parser)` and `run(args, settings) -> int`."""

@@ -1,0 +1,133 @@
+"""What `nvsx help TOPIC` says, next to the tables it is made from."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RUNBOOKS = """\
+A runbook is a YAML file in runbooks/ that says what to observe while NVSentinel repairs a node, and which of
+your scripts to start at which moment. nvsx never changes the cluster, except through a declared action.script.
+
+  apiVersion: nvsx/v1
+  kind: Runbook
+  metadata: {name: gpu-off-bus, nickname: rogue-moose, title: "GPU fell off the bus", tags: [xid-79]}
+  stages:
+    - id: detect
+      watch:
+        - {kind: node-condition, type: SysLogsXIDError}
+    - id: recover
+      watch:
+        - {kind: node-condition, type: SysLogsXIDError, status: "False"}
+      hook: hooks/gpu-off-bus/on-recover.sh
+
+stages:  STAGES
+  They run in this order. baseline and inject run with --drill only; postmortem runs always.
+
+  nvsx list                    the runbooks at hand
+  nvsx show RUNBOOK            one of them in full (by name or nickname)
+  nvsx show --schema watch     what a watch clause can say
+  nvsx lint                    what is wrong with them"""
+
+_HOOKS = """\
+A hook is any executable under runbooks/. It is started when its moment comes, with its input closed and the
+environment below, in the project root, and is ended after hookTimeout (30s).
+
+  stages[].hook                the stage passed (the same as hooks.onSuccess)
+  stages[].hooks               onSuccess, onFailure, onTimeout, finally
+  hooks (of the runbook)       onFailure, onBlind, onReminder, finally
+
+Exit status 0 is success and 78 says "not configured"; anything else is a failure of the hook: the run goes on,
+and ends with exit code 1. A line `# nvsx: requires SLACK_WEBHOOK_URL` in the head of the file makes lint and
+doctor report what is missing. Lines of key=value in $NVSX_OUTPUT reach later hooks as $NVSX_OUT_<STAGE>_<KEY>.
+A kubectl that only reads comes first on a hook's PATH.
+
+  nvsx help environment        the variables that a hook sees"""
+
+_WEBHOOK = """\
+nvsx serve listens on 127.0.0.1:8080 and starts a runbook for every incident that a POST names:
+
+  curl -X POST http://127.0.0.1:8080/webhook -H 'Content-Type: application/json' \\
+       -d '{"runbook": "gpu-off-bus", "target_node": "gpu-node-014", "source": "pagerduty"}'
+
+  200  {"status": "fired", "runbook": ..., "run_id": ...}; also "duplicate", "queued"
+  400  what is missing        404  no such runbook        503  saturated: try again later (Retry-After)
+
+Alertmanager, Grafana, PagerDuty and others are declared as sources in nvsx.yaml and post to /webhook/<source>.
+Beyond loopback a source needs a bearer token or an HMAC secret. A runbook whose actions may change the cluster
+is started by a webhook only if it says `trigger: {remote: true}`."""
+
+_CRON = """\
+nvsx serve --mode poll --once looks once, runs what is due and ends: made for cron. It prints nothing when there
+is nothing to do, and two starts at a time never run the same incident twice.
+
+  * * * * *  nvsx serve --mode poll --once --project /srv/runbooks
+
+cron has no environment. Put what nvsx and the hooks need (PATH, KUBECONFIG, tokens) into nvsx.env in the project
+root, one KEY=value a line, readable by its owner and group only (chmod 640).
+
+  nvsx manifest cron           the line for this machine"""
+
+_HOOK_VARIABLES = """\
+A hook or action also sees what nvsx itself was started with, and the env file.
+
+  NVSX_STAGE  NVSX_STAGE_STATUS  NVSX_RUNBOOK  NVSX_RUN_ID     what is running, and how the stage ended
+  NVSX_TARGET_NODE  NVSX_TARGET_ALIAS                          the node, raw and as people say it
+  NVSX_CLUSTER  NVSX_CONTEXT                                   where it is
+  NVSX_ELAPSED_MS  NVSX_INCIDENT_MS                            the stage so far; the fault so far (in recover: the MTTR)
+  NVSX_INCIDENT_KEY                                            constant per incident: the key for pages and tickets
+  NVSX_IDEMPOTENCY_KEY  NVSX_ATTEMPT                           constant over the attempts of one hook; which attempt
+  NVSX_PROJECT_ROOT  NVSX_ARTIFACT_DIR  NVSX_REPORT_FILE       where things are
+  NVSX_OUTPUT                                                  file for key=value lines (then NVSX_OUT_<STAGE>_<KEY>)
+  NVSX_TRIGGER_SOURCE  NVSX_TRIGGER_FILE                       who asked, with the raw message
+  NVSX_EVENT_{CHECK,CODES,ACTION,MESSAGE,ENTITIES,ID,TIME}     the health event
+  NVSX_WAITING_FOR  NVSX_DRILL  NVSX_REPEAT_COUNT              what a reminder waits for; a rehearsal; runs in 72 h"""
+
+_EXIT_MEANINGS = {
+    "DONE": "done",
+    "FAILED": "a run failed, a hook failed, or a check failed",
+    "USAGE": "the command line or a runbook is not valid",
+    "BLIND": "blind, or the environment: no kubectl, unreachable, forbidden, database refused, old Python",
+    "REFUSED": "refused: a duplicate, or saturated",
+    "BUG": "a defect of nvsx; a report file was written",
+    "INTERRUPTED": "interrupted (Ctrl-C)",
+    "TERMINATED": "terminated (SIGTERM)",
+}
+
+
+def _runbooks() -> str:
+    from nvsx.model import STAGE_IDS
+
+    return _RUNBOOKS.replace("STAGES", " ".join(STAGE_IDS))
+
+
+def _environment() -> str:
+    from nvsx.settings import VARIABLES
+
+    settings = [f"  {name:<20} {meaning} (like {flag})" for name, (flag, meaning) in VARIABLES.items()]
+    return "Variables that are settings; a flag comes before them:\n\n" + "\n".join(settings) + "\n\n" + _HOOK_VARIABLES
+
+
+def exit_codes() -> dict[int, str]:
+    """Every exit code with its meaning, in order."""
+    from nvsx.errors import Exit
+
+    return {getattr(Exit, name): meaning for name, meaning in _EXIT_MEANINGS.items()}
+
+
+def _exit_codes() -> str:
+    rows = [f"  {code:>3}  {meaning}" for code, meaning in exit_codes().items()]
+    rows.append("  141  whoever read the output stopped reading (`nvsx list | head`)")
+    return "\n".join(rows)
+
+
+TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
+    # topic: (summary, text)
+    "runbooks": ("what a runbook says", _runbooks),
+    "hooks": ("how your scripts are started", lambda: _HOOKS),
+    "environment": ("variables that nvsx reads and gives", _environment),
+    "webhook": ("starting runbooks from alerts", lambda: _WEBHOOK),
+    "cron": ("running from cron", lambda: _CRON),
+    "exit-codes": ("what exit codes mean", _exit_codes),
+}
