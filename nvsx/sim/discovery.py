@@ -52,7 +52,7 @@ def target(world: World, url: str) -> Target:
 def is_discovery(url: str) -> bool:
     """Whether a raw path asks what the server has, not for an object."""
     parts = urlsplit(url).path.strip("/").split("/")
-    return not (parts[0] == "api" and len(parts) > 2 or parts[0] == "apis" and len(parts) > 3)
+    return len(parts) <= {"api": 2, "apis": 3}.get(parts[0], len(parts))
 
 
 def discover(world: World, url: str) -> Object:

@@ -99,13 +99,8 @@ class Catalog:
         """The type that a user's word names: plural, singular, short name, `plural.group`, `plural.version.group`."""
         wanted, _, rest = word.lower().partition(".")
         for resource in self._known:
-            if wanted not in (resource.plural, resource.singular, *resource.short):
-                continue
-            if (
-                not rest
-                or resource.group
-                and (rest == resource.group or rest == f"{resource.version}.{resource.group}")
-            ):
+            homes = ("", resource.group, f"{resource.version}.{resource.group}")
+            if wanted in (resource.plural, resource.singular, *resource.short) and rest in homes:
                 return resource
         raise NotFound(f'the server doesn\'t have a resource type "{word}"')
 

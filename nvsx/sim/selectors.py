@@ -15,14 +15,33 @@ if TYPE_CHECKING:
 _COMMON_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
 _FIELDS: Mapping[str, frozenset[str]] = {
     "pods": frozenset(
-        "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
-        "status.phase status.podIP status.nominatedNodeName".split()
+        {
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        }
     ),
     "nodes": frozenset({"spec.unschedulable"}),
     "namespaces": frozenset({"status.phase"}),
     "events": frozenset(
-        "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid involvedObject.apiVersion "
-        "involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent source type".split()
+        {
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        }
     ),
     "secrets": frozenset({"type"}),
     "jobs": frozenset({"status.successful"}),

@@ -110,7 +110,7 @@ class Watch:
 
 
 class World:
-    """A cluster's objects; all that is handed in or out is a copy. `history`: how many changes a watch may be behind."""
+    """A cluster's objects; all handed in or out is a copy. `history`: how many changes a watch may be behind."""
 
     def __init__(self, clock: Clock, *, seed: int = 0, history: int = 10_000, context: str = "simulated") -> None:
         self.clock = clock
