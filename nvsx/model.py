@@ -61,6 +61,10 @@ class Retry:
     backoff_s: float = 1.0
 
 
+ONCE = Retry()
+"""One attempt: what is not known to be safe to repeat is not repeated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prerequisite:
     name: str
@@ -80,7 +84,7 @@ class Stage:
     timeout_s: float = OTHER_TIMEOUT_S
     dwell_s: float = 0.0
     hook_timeout_s: float = DEFAULT_HOOK_TIMEOUT_S
-    retry: Retry = Retry()
+    retry: Retry = ONCE
     on_unknown: str = ""  # "retry", "skip", "fail"; "" is the default of the role
 
 

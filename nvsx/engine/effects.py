@@ -1,0 +1,276 @@
+"""Effects: the processes of a run, each journalled before it starts and after it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nvsx.cluster.processes import run_process
+from nvsx.engine.environment import expand, read_outputs, variables
+from nvsx.engine.output import OutputLines
+from nvsx.engine.plan import incident_key
+from nvsx.errors import NvsxError
+from nvsx.events import Hook, HookOutcome, Note, Output
+from nvsx.journal import EffectEnded, EffectIntended, EffectStarted
+from nvsx.model import ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nvsx.clock import Clock
+    from nvsx.engine.environment import Moment
+    from nvsx.engine.masks import Masker
+    from nvsx.engine.plan import KubectlGuard, Plan, Scripts
+    from nvsx.engine.telling import Teller
+    from nvsx.model import Retry
+    from nvsx.ports import Journal
+    from nvsx.watches.incident import Incident
+
+NOT_CONFIGURED = 78
+"""A hook's exit status (EX_CONFIG) for "what I need is not set"."""
+
+SETTLED: tuple[HookOutcome, ...] = ("ok", "not_configured")
+"""Outcomes that another attempt cannot better; all others count as failed."""
+
+Role = Literal["prerequisite", "action", "hook"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One process to run. `name` says which of the stage's it is: `action`, `onSuccess`, a prerequisite's name."""
+
+    role: Role
+    name: str
+    script: str
+    timeout_s: float
+    args: tuple[str, ...] = ()
+    retry: Retry = ONCE
+    expect: tuple[str, ...] = ()
+    deadline: float | None = None  # monotonic; no attempt lasts or starts beyond it
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an effect ended, after its last attempt."""
+
+    outcome: HookOutcome
+    exit_code: int | None = None
+    detail: str = ""
+    missing: tuple[str, ...] = ()  # `expect` texts that its output did not have
+    text: str = ""  # the output's last lines, escaped and masked
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome == "ok"
+
+
+class Effects:
+    """Runs effects of one run. Cancelling a run of one ends its processes first."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        journal: Journal,
+        teller: Teller,
+        scripts: Scripts,
+        guard: KubectlGuard,
+        masker: Callable[[], Masker],
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._journal = journal
+        self._teller = teller
+        self._scripts = scripts
+        self._guard = guard
+        self._masker = masker
+        self._outputs: dict[str, str] = {}
+        self._key = ""
+        self._count = 0
+
+    def incident_key(self, incident: Incident) -> str:
+        """The run's incident key: settled the first time it is needed once the fault is known, then never changed."""
+        if self._key:
+            return self._key
+        key = incident_key(self._plan, incident)
+        if incident.fault_time or self._plan.trigger.incident_key:
+            self._key = key
+        return key
+
+    async def run(self, effect: Effect, incident: Incident, moment: Callable[[], Moment]) -> Result:
+        """Run an effect with its retries. `moment` is asked at each attempt, because time goes on."""
+        result = Result("failed")
+        attempts = max(1, effect.retry.attempts)
+        for attempt in range(1, attempts + 1):
+            pause = effect.retry.backoff_s * 2 ** (attempt - 1)
+            last = attempt == attempts or self._left(effect) <= pause
+            result = await self._attempt(effect, attempt, incident, moment(), last=last)
+            if last or result.outcome in SETTLED:
+                break
+            await asyncio.sleep(pause)
+        self._outputs.update(result.outputs)
+        return result
+
+    def _left(self, effect: Effect) -> float:
+        """Seconds until the effect's deadline."""
+        return float("inf") if effect.deadline is None else effect.deadline - self._clock.monotonic()
+
+    async def _attempt(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, *, last: bool) -> Result:
+        plan, began = self._plan, self._clock.monotonic()
+        key = f"{plan.run_id}/{moment.stage or 'run'}/{effect.name}"
+        visible = effect.role != "prerequisite"
+        if visible:
+            self._say_hook(effect, moment, attempt, phase="begin")
+        intended = EffectIntended(
+            plan.run_id, self._clock.now(), moment.stage, effect.role, effect.name, effect.script, attempt, key
+        )
+        stopped: asyncio.CancelledError | None = None
+        try:
+            await self._journal.append(intended)
+            result = await self._start(effect, attempt, incident, moment, key)
+        except asyncio.CancelledError as error:
+            stopped, last = error, True
+            result = Result("failed", detail="ended because the run was interrupted")
+        except NvsxError as error:
+            result = Result("failed", detail=error.message + (f" ({error.hint})" if error.hint else ""))
+        except OSError as error:
+            result = Result("failed", detail=f"not started: {error}")
+        ended = EffectEnded(
+            plan.run_id, self._clock.now(), key, attempt, result.outcome, result.exit_code, dict(result.outputs)
+        )
+        await self._record(ended)
+        if visible:
+            elapsed = self._clock.monotonic() - began
+            final = last or result.outcome in SETTLED
+            self._say_hook(effect, moment, attempt, phase="end", result=result, elapsed_s=elapsed, final=final)
+        if stopped is not None:
+            raise stopped
+        return result
+
+    async def _start(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, key: str) -> Result:
+        self._count += 1
+        output_file = Path(self._plan.run_dir) / f"output-{self._count}"
+        output_file.touch(mode=0o600)
+        env = self._environment(effect, attempt, incident, moment, key, output_file)
+        lines = OutputLines(masker=self._masker(), expect=effect.expect)
+        told = _LastLines()
+        limit_s = max(0.1, min(effect.timeout_s, self._left(effect)))
+
+        def tell(texts: list[str]) -> None:
+            for text in texts:
+                told.add(text)
+                self._teller.say(Output(moment.stage, _origin(effect), text))
+
+        async def started(pid: int, start_time: str) -> None:
+            await self._record(EffectStarted(self._plan.run_id, self._clock.now(), key, attempt, pid, start_time))
+
+        ended = await run_process(
+            self._command(effect, env),
+            env=env,
+            cwd=self._plan.root,
+            timeout_s=limit_s,
+            clock=self._clock,
+            on_output=lambda chunk: tell(lines.feed(chunk)),
+            on_started=started,
+            mark=f"{self._plan.run_id}/{self._count}",
+        )
+        tell(lines.end())
+        outputs = read_outputs(output_file, moment.stage or "run")
+        output_file.unlink(missing_ok=True)
+        outcome, detail = _outcome(ended.exit_code, ended.signal, timed_out=ended.timed_out, limit_s=limit_s)
+        missing = tuple(text for text in effect.expect if text not in lines.found)
+        return Result(outcome, ended.exit_code, detail, missing, told.text(), outputs)
+
+    def _command(self, effect: Effect, env: Mapping[str, str]) -> list[str]:
+        if effect.role == "prerequisite":
+            return ["bash", "-c", effect.script]
+        if effect.role == "action":
+            return [*self._scripts.action(effect.script), *(expand(argument, env) for argument in effect.args)]
+        return self._scripts.hook(effect.script)
+
+    def _environment(
+        self, effect: Effect, attempt: int, incident: Incident, moment: Moment, key: str, output_file: Path
+    ) -> dict[str, str]:
+        env = {**self._plan.environment, **self._outputs}
+        env.update(variables(self._plan, incident, moment, self.incident_key(incident)))
+        env["NVSX_IDEMPOTENCY_KEY"] = key
+        env["NVSX_ATTEMPT"] = str(attempt)
+        env["NVSX_OUTPUT"] = str(output_file)
+        env["PATH"] = self._guard.path("write" if effect.role == "action" else "read", env.get("PATH", ""))
+        return env
+
+    def _say_hook(
+        self,
+        effect: Effect,
+        moment: Moment,
+        attempt: int,
+        *,
+        phase: Literal["begin", "end"],
+        result: Result | None = None,
+        elapsed_s: float = 0.0,
+        final: bool = False,
+    ) -> None:
+        self._teller.say(
+            Hook(
+                stage=moment.stage,
+                hook=effect.name,
+                script=effect.script,
+                attempt=attempt,
+                phase=phase,
+                outcome=result.outcome if result else "",
+                exit_code=result.exit_code if result else None,
+                elapsed_s=elapsed_s,
+                detail=result.detail if result else "",
+                final=final,
+            )
+        )
+
+    async def _record(self, entry: EffectStarted | EffectEnded) -> None:
+        """Record what has already happened: a journal that fails now is said, and cannot undo it."""
+        try:
+            await self._journal.append(entry)
+        except (NvsxError, OSError) as error:
+            self._teller.say(Note("record", f"not recorded: {error}", level="error"))
+
+
+class _LastLines:
+    """The last few lines of an output, to be told as the reason of a failure."""
+
+    def __init__(self, limit: int = 20) -> None:
+        self._limit = limit
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        self._lines = [*self._lines[-self._limit + 1 :], line]
+
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+
+def _origin(effect: Effect) -> str:
+    return f"prerequisite {effect.name}" if effect.role == "prerequisite" else effect.name
+
+
+def _outcome(exit_code: int | None, signal: int, *, timed_out: bool, limit_s: float) -> tuple[HookOutcome, str]:
+    from nvsx.durations import format_duration
+
+    if timed_out:
+        return "timeout", f"did not end within {format_duration(limit_s)}"
+    if exit_code == 0:
+        return "ok", ""
+    if exit_code == NOT_CONFIGURED:
+        return "not_configured", "exit status 78: what it needs is not set"
+    if signal:
+        return "failed", f"ended by signal {signal}"
+    return "failed", f"exit status {exit_code}"
+
+
+def write_report(path: Path, record: dict[str, object]) -> None:
+    """Replace the run's record file in one step, so that a hook never reads half of it."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,265 @@
+"""One stage: prerequisites, action and watches under one deadline, then the hooks that its status calls for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvsx.durations import format_duration
+from nvsx.engine.effects import SETTLED, Effect
+from nvsx.engine.environment import Moment
+from nvsx.engine.watching import NodeGone
+from nvsx.events import Prerequisite, StageBegin, StageEnd
+from nvsx.journal import EvidenceSeen, StageBegan, StageEnded
+
+if TYPE_CHECKING:
+    from nvsx.clock import Clock
+    from nvsx.engine.effects import Effects, Result
+    from nvsx.engine.plan import Plan
+    from nvsx.engine.recording import Recorder
+    from nvsx.engine.reminders import Reminders
+    from nvsx.engine.telling import Teller
+    from nvsx.engine.watching import Watching
+    from nvsx.events import Status
+    from nvsx.model import Prerequisite as Requirement
+    from nvsx.model import Stage
+
+HOOKS_BY_STATUS: dict[Status, tuple[str, ...]] = {
+    "pass": ("onSuccess",),
+    "fail": ("onFailure",),
+    "timeout": ("onTimeout", "onFailure"),
+    "blind": ("onFailure",),
+}
+"""Which of a stage's hooks a status calls for: the first one that the stage has."""
+
+_NUMBER = re.compile(r"-?\d+")
+_COMPARISON = re.compile(r"\s*(>=|<=|==)\s*(-?\d+)\s*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """How a stage ended; `decided_at` is the moment of the verdict, epoch seconds."""
+
+    stage: str
+    status: Status
+    elapsed_s: float
+    reason: str = ""
+    inferred: bool = False
+    decided_at: float = 0.0
+    hooks_failed: int = 0
+
+
+class StageFailed(Exception):
+    """The stage cannot pass any more; the argument is the reason."""
+
+
+class StageLate(Exception):
+    """A process of the stage ran into the stage's deadline; the argument says which."""
+
+
+class StageRunner:
+    """Runs the stages of one run, one at a time."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        teller: Teller,
+        recorder: Recorder,
+        effects: Effects,
+        watching: Watching,
+        reminders: Reminders,
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._teller = teller
+        self._recorder = recorder
+        self._effects = effects
+        self._watching = watching
+        self._reminders = reminders
+
+    async def skip(self, stage: Stage, reason: str) -> StageResult:
+        """A stage that does not run is still named: nothing is hidden."""
+        result = StageResult(stage.id, "skipped", 0.0, reason, decided_at=self._clock.now())
+        await self._end(result)
+        return result
+
+    async def run(self, stage: Stage) -> StageResult:
+        """Run a stage to its verdict, say it, then run its hooks. When cancelled, says so and is gone at once."""
+        began = self._clock.monotonic()
+        watched = self._watching.has(stage.id)
+        waiting_for = self._watching.texts(stage.id) if watched else ()
+        self._teller.say(StageBegin(stage.id, stage.title, stage.timeout_s, waiting_for))
+        await self._recorder.record(StageBegan(self._plan.run_id, self._clock.now(), stage.id))
+        if watched:
+            self._watching.begin(stage.id)
+        try:
+            result = await self._verdict(stage, began)
+        except asyncio.CancelledError:
+            elapsed = self._clock.monotonic() - began
+            await self._end(StageResult(stage.id, "interrupted", elapsed, decided_at=self._clock.now()))
+            raise
+        await self._end(result)
+        failed = await self._hooks(stage, result, began)
+        if result.status == "pass":
+            self._reminders.narrate(stage.id, result.elapsed_s)
+            if self._plan.dwell and stage.dwell_s:
+                await asyncio.sleep(stage.dwell_s)
+        return StageResult(
+            result.stage,
+            result.status,
+            result.elapsed_s,
+            result.reason,
+            result.inferred,
+            result.decided_at,
+            failed,
+        )
+
+    async def _verdict(self, stage: Stage, began: float) -> StageResult:
+        status: Status = "pass"
+        reason = ""
+        inferred = False
+        decided_at = 0.0
+        deadline = began + stage.timeout_s
+        try:
+            if stage.id == "preflight":
+                await self._prerequisites(stage, began, deadline)
+            await self._action(stage, began, deadline)
+            if self._watching.has(stage.id):
+                # The loop's time is the clock's monotonic time, so one deadline serves both.
+                async with asyncio.timeout_at(deadline), self._reminders.while_waiting(stage, began):
+                    stood = await self._watching.wait(stage.id)
+                assert stood.decided is not None
+                if stood.decided.terminal:
+                    raise StageFailed(stood.decided.detail)
+                inferred, reason, decided_at = stood.decided.inferred, stood.decided.detail, stood.decided_at
+        except StageLate as error:
+            status, reason = "timeout", str(error)
+        except TimeoutError:
+            status, reason = self._late(stage)
+        except (StageFailed, NodeGone) as error:
+            status, reason = "fail", str(error)
+        now = self._clock.now()
+        elapsed = self._clock.monotonic() - began
+        # A verdict that came before the stage began took it no time; one that came since then took it until then.
+        if decided_at:
+            elapsed = max(0.0, elapsed - (now - decided_at))
+        return StageResult(stage.id, status, elapsed, reason, inferred, decided_at or now)
+
+    def _late(self, stage: Stage) -> tuple[Status, str]:
+        verdict, missing = self._watching.present(stage.id)
+        if verdict is not None and verdict.state == "blind":
+            return "blind", f"could not look: {verdict.detail}"
+        return "timeout", f"not within {format_duration(stage.timeout_s)}: {missing or 'no verdict'}"
+
+    async def _prerequisites(self, stage: Stage, began: float, deadline: float) -> None:
+        failures = []
+        for requirement in self._plan.runbook.prerequisites:
+            failure = await self._prerequisite(requirement, stage, began, deadline)
+            if failure:
+                failures.append(f"{requirement.name}: {failure}")
+        if failures:
+            raise StageFailed("prerequisite " + "; ".join(failures))
+
+    async def _prerequisite(self, requirement: Requirement, stage: Stage, began: float, deadline: float) -> str:
+        started = self._clock.monotonic()
+        comparison = _COMPARISON.match(requirement.expect)
+        expect = () if comparison or not requirement.expect else (requirement.expect,)
+        effect = Effect(
+            "prerequisite",
+            requirement.name,
+            requirement.check,
+            stage.timeout_s,
+            expect=expect,
+            deadline=deadline,
+        )
+        result = await self._effects.run(effect, self._watching.incident, lambda: self._moment(stage.id, began))
+        failure = _requirement_failure(result, comparison)
+        self._teller.say(
+            Prerequisite(requirement.name, not failure, self._clock.monotonic() - started, failure, stage.id)
+        )
+        return failure
+
+    async def _action(self, stage: Stage, began: float, deadline: float) -> None:
+        if stage.action is None:
+            return
+        effect = Effect(
+            "action",
+            "action",
+            stage.action.script,
+            stage.timeout_s,
+            args=stage.action.args,
+            retry=stage.retry,
+            expect=stage.expect,
+            deadline=deadline,
+        )
+        result = await self._effects.run(effect, self._watching.incident, lambda: self._moment(stage.id, began))
+        if result.outcome == "timeout":
+            raise StageLate(f"action {stage.action.script}: {result.detail}")
+        if not result.ok:
+            raise StageFailed(f"action {stage.action.script}: {result.detail}")
+        if result.missing:
+            texts = ", ".join(repr(text) for text in result.missing)
+            raise StageFailed(f"action {stage.action.script}: its output lacks {texts}")
+
+    async def _hooks(self, stage: Stage, result: StageResult, began: float) -> int:
+        """Run the hooks that the stage's status calls for; returns how many failed for good."""
+        named = next((name for name in HOOKS_BY_STATUS.get(result.status, ()) if name in stage.hooks), None)
+        failed = 0
+        for name in (named, "finally"):
+            if name is None or name not in stage.hooks:
+                continue
+            moment = self._moment(stage.id, began, result)
+            effect = Effect("hook", name, stage.hooks[name], stage.hook_timeout_s, retry=stage.retry)
+            outcome = await self._effects.run(effect, self._watching.incident, lambda moment=moment: moment)  # type: ignore[misc]
+            failed += outcome.outcome not in SETTLED
+        return failed
+
+    def _moment(self, stage_id: str, began: float, result: StageResult | None = None) -> Moment:
+        at = result.decided_at if result and result.decided_at else self._clock.now()
+        fault = self._watching.incident.fault_time
+        missing = result.reason if result and result.status != "pass" else ""
+        return Moment(
+            stage_id,
+            result.status if result else "",
+            result.elapsed_s if result else self._clock.monotonic() - began,
+            max(0.0, at - fault) if fault else 0.0,
+            missing,
+        )
+
+    async def _end(self, result: StageResult) -> None:
+        for position, verdict in self._watching.evidence(result.stage):
+            await self._recorder.record(
+                EvidenceSeen(
+                    self._plan.run_id,
+                    self._clock.now(),
+                    result.stage,
+                    position,
+                    verdict.detail,
+                    verdict.version,
+                    verdict.inferred,
+                )
+            )
+        ended = StageEnded(
+            self._plan.run_id, self._clock.now(), result.stage, result.status, result.reason, result.inferred
+        )
+        await self._recorder.stage_ended(ended, result.elapsed_s)
+        self._teller.say(StageEnd(result.stage, result.status, result.elapsed_s, result.reason, result.inferred))
+
+
+def _requirement_failure(result: Result, comparison: re.Match[str] | None) -> str:
+    """Why a prerequisite is not met, "" when it is."""
+    if not result.ok:
+        return f"{result.detail}: {result.text}" if result.text else result.detail
+    if result.missing:
+        return f"expected {result.missing[0]!r}, got: {result.text or '(nothing)'}"
+    if comparison is None:
+        return ""
+    number = _NUMBER.search(result.text)
+    if number is None:
+        return f"expected a number {comparison[0].strip()}, got: {result.text or '(nothing)'}"
+    have, want = int(number[0]), int(comparison[2])
+    good = {">=": have >= want, "<=": have <= want, "==": have == want}[comparison[1]]
+    return "" if good else f"expected {comparison[0].strip()}, got {have}"

@@ -1,0 +1,97 @@
+"""Incident: what a run knows of the fault it is about, folded from the node's versions as they pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nvsx.watches import nvsentinel
+
+if TYPE_CHECKING:
+    from nvsx.ports import Object
+
+CLOCK_SKEW_S = 60.0
+"""How far the clocks of a cluster's machines are allowed to differ before old evidence counts as new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Times are epoch seconds; 0 means unknown. Only evidence from `since` on belongs to the incident."""
+
+    node: str
+    since: float
+    namespace: str = "nvsentinel"
+    fault_time: float = 0.0  # when the monitor saw the first fault
+    first_check: str = ""
+    event_ids: tuple[str, ...] = ()
+    opened_by: tuple[str, ...] = ()  # condition types that must be False again
+    error_codes: tuple[str, ...] = ()
+    action: str = ""
+    message: str = ""
+    entities: tuple[str, ...] = ()
+    cordoned_before: bool = False
+    quarantined: bool = False  # NVSentinel has been seen holding the node
+    state: str = ""  # last value of the state label that was seen
+    progress_time: float = 0.0  # when that value, or the set of faults, last changed
+
+    def covers(self, time: float) -> bool:
+        """Whether what happened at `time` belongs to this incident; whole seconds and skewed clocks allowed."""
+        return time > 0 and time >= int(self.since) - CLOCK_SKEW_S
+
+
+def observe(incident: Incident, node: Object, now: float) -> Incident:
+    """The incident after one more version of its node; never forgets, because traces vanish when the node recovers."""
+    events = tuple(
+        event for event in nvsentinel.quarantine_events(node) if incident.covers(event.time) or not event.time
+    )
+    faults = tuple(fault for fault in nvsentinel.faults(node) if incident.covers(fault.since) or not fault.since)
+    label = nvsentinel.state(node)
+    held = bool(nvsentinel.quarantine_events(node))
+    pre_existing = nvsentinel.annotations_of(node).get(nvsentinel.PRE_CORDONED_ANNOTATION) == "True"
+    never_seen = not incident.progress_time
+    known = replace(
+        incident,
+        event_ids=_joined(incident.event_ids, (event.id for event in events if event.id)),
+        opened_by=_joined(incident.opened_by, [*(e.check for e in events if e.check), *(f.type for f in faults)]),
+        error_codes=_joined(
+            incident.error_codes,
+            [*(c for e in events for c in e.error_codes), *(c for f in faults for c in f.error_codes)],
+        ),
+        entities=_joined(incident.entities, (entity for event in events for entity in event.entities)),
+        action=next((e.action for e in events), incident.action or next((f.recommended_action for f in faults), "")),
+        message=incident.message or next((e.message for e in events), "") or next((f.message for f in faults), ""),
+        cordoned_before=incident.cordoned_before
+        or pre_existing
+        or (never_seen and nvsentinel.cordoned(node) and not held and not label),
+        quarantined=incident.quarantined or held,
+        state=label,
+    )
+    known = _with_first_fault(known, events, faults)
+    moved = never_seen or label != incident.state or known.event_ids != incident.event_ids
+    return replace(known, progress_time=now) if moved else known
+
+
+def _with_first_fault(
+    incident: Incident,
+    events: tuple[nvsentinel.QuarantineEvent, ...],
+    faults: tuple[nvsentinel.Condition, ...],
+) -> Incident:
+    if events and events[0].time and (not incident.fault_time or events[0].time - 1 <= incident.fault_time):
+        # The annotation has nanoseconds where the condition has whole seconds: the finer reading of one moment wins.
+        first = min(events, key=lambda event: event.time or float("inf"))
+        return replace(incident, fault_time=first.time, first_check=first.check)
+    if not incident.fault_time and faults:
+        earliest = min(faults, key=lambda fault: fault.since or float("inf"))
+        return replace(incident, fault_time=earliest.since, first_check=earliest.type)
+    return incident
+
+
+def _joined(old: tuple[str, ...], new: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*old, *new)))  # type: ignore[misc]
+
+
+def open_fault_time(node: Object) -> float:
+    """When the node's present fault began: its quarantine events, else its active fault conditions; 0.0 if none."""
+    times = [event.time for event in nvsentinel.quarantine_events(node)]
+    times += [fault.since for fault in nvsentinel.faults(node)]
+    return min((time for time in times if time), default=0.0)

@@ -1,0 +1,231 @@
+"""Watches on the target node itself: field, condition, taint, NVSentinel's state label, and being back in service."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nvsx.watches import nvsentinel, verdict
+from nvsx.watches.predicate import node_path, only_object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nvsx.ports import Object
+    from nvsx.watches.incident import Incident
+    from nvsx.watches.predicate import Sight, Source
+    from nvsx.watches.verdict import Verdict
+
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")
+_NOTHING = ("", "false", "null", "<none>", "none")
+
+
+class _OnNode:
+    """What all watches on the target node share: the source, and the answer for a node that is not there."""
+
+    __slots__ = ()
+
+    def sources(self, incident: Incident) -> tuple[Source, ...]:
+        return (node_path(incident.node),) if incident.node else ()
+
+    def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
+        node = only_object(sights, node_path(incident.node))
+        if node is None:
+            return verdict.unmet(f"there is no node {incident.node}")
+        return self.judge(node, incident)
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class NodeField(_OnNode):
+    """`kind: node`: a field of the node, given by its dotted path, equals a value."""
+
+    field: str
+    expect: str
+
+    @property
+    def text(self) -> str:
+        return f"node {self.field} = {self.expect}"
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        value = as_text(field_at(node, self.field))
+        version = nvsentinel.resource_version(node)
+        same = value == self.expect or (value == "" and self.expect.lower() in _NOTHING)
+        detail = f"{self.field}={value or '(absent)'}"
+        if same:
+            return verdict.met(detail, version)
+        if self.field == "spec.unschedulable" and self.expect == "true" and quarantine_is_over(node, incident):
+            return verdict.met("cordoned and uncordoned by NVSentinel in this incident", version, inferred=True)
+        return verdict.unmet(detail, version)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCondition(_OnNode):
+    """`kind: node-condition`: a condition has a status; an absent condition counts as False."""
+
+    type: str
+    status: str = "True"
+    error_code: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        more = f" with error code {self.error_code}" if self.error_code else ""
+        return f"condition {self.type}={self.status}{more}" + (f", reason {self.reason}" if self.reason else "")
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        found = nvsentinel.condition(node, self.type)
+        version = nvsentinel.resource_version(node)
+        status = found.status if found else "False"
+        detail = self._observed(found)
+        wrong_code = self.error_code and (not found or self.error_code not in found.error_codes)
+        wrong_reason = self.reason and (not found or found.reason != self.reason)
+        if status == self.status and not wrong_code and not wrong_reason:
+            return verdict.met(detail, version)
+        if self.status == "True" and not self.reason:
+            for event in nvsentinel.quarantine_events(node):
+                if event.check == self.type and (not self.error_code or self.error_code in event.error_codes):
+                    return verdict.met(f"quarantine annotation names {self.type}", version, inferred=True)
+        return verdict.unmet(detail, version)
+
+    def _observed(self, found: nvsentinel.Condition | None) -> str:
+        if found is None:
+            return f"no condition {self.type}"
+        codes = f", error code {' '.join(found.error_codes)}" if found.error_codes else ""
+        return f"{self.type}={found.status}{codes}"
+
+
+@dataclass(frozen=True, slots=True)
+class Taint(_OnNode):
+    """`kind: taint`: the node carries a taint."""
+
+    key: str
+    value: str | None = None
+    effect: str | None = None
+
+    @property
+    def text(self) -> str:
+        return (
+            f"taint {self.key}" + (f"={self.value}" if self.value else "") + (f":{self.effect}" if self.effect else "")
+        )
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        version = nvsentinel.resource_version(node)
+        present = [taint for taint in (node.get("spec") or {}).get("taints") or () if isinstance(taint, dict)]
+        for taint in present:
+            if (
+                taint.get("key") == self.key
+                and self.value in (None, taint.get("value") or "")
+                and self.effect in (None, taint.get("effect"))
+            ):
+                return verdict.met(_taint_text(taint), version)
+        if self.key == "node.kubernetes.io/unschedulable" and quarantine_is_over(node, incident):
+            return verdict.met("cordoned and uncordoned by NVSentinel in this incident", version, inferred=True)
+        return verdict.unmet("taints: " + (", ".join(map(_taint_text, present)) or "none"), version)
+
+
+@dataclass(frozen=True, slots=True)
+class NvsentinelState(_OnNode):
+    """`kind: nvsentinel-state`: the state label is this or later. A failure label on the way ends the stage."""
+
+    state: str
+
+    @property
+    def text(self) -> str:
+        return f"NVSentinel state {self.state} or later"
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        label = nvsentinel.state(node)
+        version = nvsentinel.resource_version(node)
+        if label and nvsentinel.reached(label, self.state):
+            return verdict.met(f"state {label}", version)
+        if label in nvsentinel.FAILED_AFTER and self.state in nvsentinel.STATES:
+            return verdict.unmet(f"NVSentinel gave up: state {label}{_action_text(incident)}", version, terminal=True)
+        if not label:
+            trace = self._later_trace(node, incident)
+            if trace:
+                return verdict.met(trace, version, inferred=True)
+        return verdict.unmet(f"state {label or '(none)'}", version)
+
+    def _later_trace(self, node: Object, incident: Incident) -> str:
+        """What still shows, after the label is gone, that the state was reached in this incident."""
+        if self.state == "quarantined" and quarantine_is_over(node, incident):
+            return "quarantined and released by NVSentinel in this incident"
+        if self.state in nvsentinel.STATES and incident.covers(nvsentinel.remediation_time(node)):
+            return "a remediation of this incident is recorded on the node"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackInService(_OnNode):
+    """What `recover` needs besides its own clauses: NVSentinel has let go of the node, it can be scheduled, and
+    every condition that opened the incident is False.
+    """
+
+    text: str = "node released by NVSentinel, schedulable and free of the fault"
+
+    def judge(self, node: Object, incident: Incident) -> Verdict:
+        left = []
+        if nvsentinel.quarantine_events(node) or nvsentinel.annotations_of(node).get(nvsentinel.EVENTS_ANNOTATION):
+            left.append("quarantine annotation still set")
+        label = nvsentinel.state(node)
+        if label:
+            left.append(f"state {label}")
+        if nvsentinel.cordoned(node) and not incident.cordoned_before:
+            left.append("still cordoned")
+        for type_ in incident.opened_by:
+            found = nvsentinel.condition(node, type_)
+            if found and found.status == "True":
+                left.append(f"{type_}=True")
+        version = nvsentinel.resource_version(node)
+        if left:
+            return verdict.unmet(", ".join(left), version)
+        return verdict.met("released, schedulable, healthy", version)
+
+
+def quarantine_is_over(node: Object, incident: Incident) -> bool:
+    """NVSentinel uncordoned the node in this incident, so it must have cordoned it before."""
+    by = any(
+        key.endswith(nvsentinel.UNCORDON_BY_SUFFIX) and value == "NVSentinel"
+        for key, value in nvsentinel.labels_of(node).items()
+    )
+    return by and incident.covers(nvsentinel.label_time(node, nvsentinel.UNCORDON_TIME_SUFFIX))
+
+
+def field_at(thing: Any, path: str) -> Any:
+    """The value at a path such as `spec.unschedulable` or `metadata.labels['a.b/c']`; None where there is none."""
+    position = 0
+    while position < len(path):
+        step = _STEP.match(path, position)
+        if not step:
+            return None
+        position = step.end()
+        if isinstance(thing, list):
+            index = step[4] or step[1]
+            thing = thing[int(index)] if index and index.isdigit() and int(index) < len(thing) else None
+        elif isinstance(thing, dict):
+            thing = thing.get(next(group for group in step.groups() if group is not None))
+        else:
+            return None
+    return thing
+
+
+def as_text(value: Any) -> str:
+    """A JSON value as a runbook's `expect` writes it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _taint_text(taint: Mapping[str, Any]) -> str:
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint.get('key')}{value}:{taint.get('effect')}"
+
+
+def _action_text(incident: Incident) -> str:
+    return f", recommended action {incident.action}" if incident.action else ""

@@ -1,0 +1,227 @@
+"""NVSentinel's vocabulary on a cluster: the keys it writes, and how to read them off a Node.
+
+Spelling and meaning follow the NVSentinel v1 sources (fault-quarantine/pkg/common, commons/pkg/statemanager,
+platform-connectors' Kubernetes connector).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nvsx.ports import Object
+
+STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
+EVENTS_ANNOTATION = "quarantineHealthEvent"
+PRE_CORDONED_ANNOTATION = "quarantineHealthEventCordonPreExisting"
+MANUAL_UNCORDON_ANNOTATION = "quarantinedNodeUncordonedManually"
+REMEDIATION_ANNOTATION = "latestFaultRemediationState"
+GPU_LABEL = "nvidia.com/gpu.present"
+CORDON_TIME_SUFFIX = "/cordon-timestamp"  # the prefix is configurable
+UNCORDON_TIME_SUFFIX = "/uncordon-timestamp"
+UNCORDON_BY_SUFFIX = "/uncordon-by"
+
+STATES = ("quarantined", "draining", "drain-succeeded", "remediating", "remediation-succeeded")
+"""Values of the state label along the way that goes well, in order."""
+
+FAILED_AFTER = {"drain-failed": "draining", "remediation-failed": "drain-succeeded"}
+"""The terminal values, each with the last good state that it proves."""
+
+ACTIONS = {
+    0: "NONE",
+    2: "COMPONENT_RESET",
+    5: "CONTACT_SUPPORT",
+    6: "RUN_FIELDDIAG",
+    15: "RESTART_VM",
+    24: "RESTART_BM",
+    25: "REPLACE_VM",
+    26: "RUN_DCGMEUD",
+    27: "CUSTOM",
+    99: "UNKNOWN",
+}
+"""RecommendedAction numbers, from health_event.proto."""
+
+_ERROR_CODE = re.compile(r"ErrorCode:(\S+)")
+_ACTION = re.compile(r"Recommended Action=([A-Z_]+);")
+_LABEL_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\Z")
+
+
+class Condition(NamedTuple):
+    """A node condition; `since` is its last transition, epoch seconds, 0 if unknown."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: float
+
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        return tuple(_ERROR_CODE.findall(self.message))
+
+    @property
+    def recommended_action(self) -> str:
+        found = _ACTION.search(self.message)
+        return found.group(1) if found else ""
+
+    @property
+    def is_fault(self) -> bool:
+        """True for a fault that NVSentinel reports, not for Kubernetes' own conditions such as Ready."""
+        return self.status == "True" and self.reason == f"{self.type}IsNotHealthy"
+
+
+class QuarantineEvent(NamedTuple):
+    """One health event of the quarantine annotation; `time` in epoch seconds, 0 if unknown."""
+
+    id: str
+    check: str
+    error_codes: tuple[str, ...]
+    action: str
+    message: str
+    entities: tuple[str, ...]
+    time: float
+    agent: str = ""
+    component_class: str = ""
+    fatal: bool = False
+
+
+def parse_time(text: object) -> float:
+    """Epoch seconds of an RFC 3339 time, or of NVSentinel's label form `2026-08-21T10-00-08Z`; 0.0 if it is neither."""
+    if not isinstance(text, str):
+        return 0.0
+    label = _LABEL_TIME.match(text)
+    if label:
+        text = f"{label[1]}T{label[2]}:{label[3]}:{label[4]}Z"
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return 0.0
+    return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
+
+
+def metadata(thing: Object) -> dict[str, Any]:
+    found = thing.get("metadata")
+    return found if isinstance(found, dict) else {}
+
+
+def labels_of(thing: Object) -> dict[str, str]:
+    return metadata(thing).get("labels") or {}
+
+
+def annotations_of(thing: Object) -> dict[str, str]:
+    return metadata(thing).get("annotations") or {}
+
+
+def resource_version(thing: Object) -> str:
+    return str(metadata(thing).get("resourceVersion", ""))
+
+
+def conditions(thing: Object) -> Iterator[Condition]:
+    """The conditions in an object's status; malformed ones are passed over."""
+    listed = (thing.get("status") or {}).get("conditions") or ()
+    for raw in listed:
+        if isinstance(raw, dict) and "type" in raw:
+            yield Condition(
+                str(raw["type"]),
+                str(raw.get("status", "Unknown")),
+                str(raw.get("reason") or ""),
+                str(raw.get("message") or ""),
+                parse_time(raw.get("lastTransitionTime")),
+            )
+
+
+def condition(thing: Object, type_: str) -> Condition | None:
+    return next((found for found in conditions(thing) if found.type == type_), None)
+
+
+def quarantine_events(node: Object) -> tuple[QuarantineEvent, ...]:
+    """The health events for which fault-quarantine holds the node, oldest first; () when there are none or they are
+    unreadable (a damaged annotation is evidence of nothing).
+    """
+    text = annotations_of(node).get(EVENTS_ANNOTATION)
+    if not text:
+        return ()
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        return ()
+    if not isinstance(listed, list):
+        return ()
+    return tuple(_quarantine_event(raw) for raw in listed if isinstance(raw, dict))
+
+
+def _quarantine_event(raw: dict[str, Any]) -> QuarantineEvent:
+    stamp = raw.get("generatedTimestamp")
+    if isinstance(stamp, dict):
+        time = _number(stamp.get("seconds")) + _number(stamp.get("nanos")) / 1e9
+    else:
+        time = parse_time(stamp)
+    action = raw.get("recommendedAction", 0)
+    codes = raw.get("errorCode")
+    entities = raw.get("entitiesImpacted")
+    return QuarantineEvent(
+        id=str(raw.get("id") or ""),
+        check=str(raw.get("checkName") or ""),
+        error_codes=tuple(str(code) for code in codes) if isinstance(codes, list) else (),
+        action=ACTIONS.get(action, str(action)) if isinstance(action, int) else str(action),
+        message=str(raw.get("message") or ""),
+        entities=tuple(
+            f"{entity.get('entityType', '')}:{entity.get('entityValue', '')}"
+            for entity in (entities if isinstance(entities, list) else ())
+            if isinstance(entity, dict)
+        ),
+        time=time,
+        agent=str(raw.get("agent") or ""),
+        component_class=str(raw.get("componentClass") or ""),
+        fatal=raw.get("isFatal") is True,
+    )
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def faults(node: Object) -> tuple[Condition, ...]:
+    """The node's active NVSentinel faults."""
+    return tuple(found for found in conditions(node) if found.is_fault)
+
+
+def state(node: Object) -> str:
+    """The state label's value, "" where there is none."""
+    return labels_of(node).get(STATE_LABEL, "")
+
+
+def cordoned(node: Object) -> bool:
+    return (node.get("spec") or {}).get("unschedulable") is True
+
+
+def label_time(node: Object, suffix: str) -> float:
+    """Epoch seconds in the label that ends in `suffix`, whatever its configured prefix; 0.0 where there is none."""
+    return max((parse_time(value) for key, value in labels_of(node).items() if key.endswith(suffix)), default=0.0)
+
+
+def remediation_time(node: Object) -> float:
+    """When fault-remediation last made a maintenance object for the node, epoch seconds; 0.0 where none is recorded."""
+    try:
+        groups = json.loads(annotations_of(node).get(REMEDIATION_ANNOTATION, "{}"))["equivalenceGroups"]
+        return max((parse_time(group.get("createdAt")) for group in groups.values()), default=0.0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return 0.0
+
+
+def reached(label: str, wanted: str) -> bool:
+    """Whether a node whose state label is `label` has come to `wanted` or beyond."""
+    if label == wanted:
+        return True
+    if wanted not in STATES:
+        return False
+    at = FAILED_AFTER.get(label, label)
+    return at in STATES and STATES.index(at) >= STATES.index(wanted)
