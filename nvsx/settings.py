@@ -141,7 +141,7 @@ def state_directory(settings: Settings) -> Path:
 
 
 def state_directory_or_scratch(settings: Settings) -> tuple[Path, str]:
-    """The state directory, or a new private temporary one and a note that says so: a run matters more than its record."""
+    """The state directory, or a new private temporary one and a note that says so: the run matters more."""
     try:
         return state_directory(settings), ""
     except EnvironmentUnusable as error:
@@ -222,16 +222,16 @@ def _config(project: Path | None) -> dict[str, str]:
     file = project / CONFIG_FILE if project else None
     if not file or not file.is_file():
         return {}
-    from nvsx.documents import load_document
+    from nvsx.documents import read_yaml
 
-    data = load_document(file).data
+    data = read_yaml(file.read_bytes(), str(file)).data
     if not isinstance(data, dict):
         return {}
     return {flag: data[key] for flag, key in _CONFIG_KEYS.items() if isinstance(data.get(key), str)}
 
 
 def _env_file(named: str, configured: str, project: Path | None) -> Path | None:
-    """The env file: as flag or variable name it, as `nvsx.yaml` does (from the root), or the root's own if there is one."""
+    """The env file as flag or variable name it, as `nvsx.yaml` does (from the root), or the root's own if any."""
     from pathlib import Path
 
     if named:

@@ -1,0 +1,102 @@
+"""What a run came to: the rows and figures of its summary, folded from events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nvsx.cells import pad, printable, width
+from nvsx.durations import format_duration
+from nvsx.events import Hook, StageBegin, StageEnd, Start
+
+if TYPE_CHECKING:
+    from nvsx.events import Body, Finish, Status
+    from nvsx.terminal import Paint
+
+STATUS_COLORS: dict[Status, str] = {
+    "pass": "green",
+    "fail": "red",
+    "timeout": "red",
+    "blind": "yellow",
+    "skipped": "grey",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+}
+_REASON_CELLS = 60
+
+
+@dataclass
+class Tally:
+    """One run so far. A sink that joined late has no `start`; everything it shows must bear that."""
+
+    start: Start | None = None
+    stages: dict[str, StageEnd | None] = field(default_factory=dict)
+    hooks_ok: int = 0
+    hooks_failed: list[str] = field(default_factory=list)
+
+    def fold(self, body: Body) -> None:
+        if isinstance(body, Start):
+            self.start = body
+            self.stages = dict.fromkeys(body.stages)
+        elif isinstance(body, StageBegin):
+            self.stages.setdefault(body.stage, None)
+        elif isinstance(body, StageEnd):
+            self.stages[body.stage] = body
+        elif isinstance(body, Hook) and body.phase == "end" and body.hook != "action" and body.final:
+            if body.outcome == "ok":
+                self.hooks_ok += 1
+            else:
+                self.hooks_failed.append(f"{body.hook} of {body.stage or 'the run'}: {outcome_text(body)}")
+
+
+def outcome_text(hook: Hook) -> str:
+    """How a process ended, in words: `failed (exit 3)`, `not configured`."""
+    word = hook.outcome.replace("_", " ")
+    return f"{word} (exit {hook.exit_code})" if hook.outcome == "failed" and hook.exit_code is not None else word
+
+
+def summary(tally: Tally, finish: Finish, run_id: str, paint: Paint) -> list[str]:
+    """The lines to paste into a ticket: the verdict, the figures, every stage."""
+    start = tally.start
+    color = STATUS_COLORS[finish.status] if finish.exit_code == 0 or finish.status != "pass" else "yellow"
+    head = f"nvsx · {start.runbook if start else run_id} · "
+    lines = ["", "  " + head + paint(printable(finish.verdict), color, bold=True)]
+    lines += [f"  {label:<10} {value}" for label, value in _figures(tally, finish, run_id)]
+    return [*lines, "", *_stage_rows(tally, paint), ""]
+
+
+def _figures(tally: Tally, finish: Finish, run_id: str) -> list[tuple[str, str]]:
+    start = tally.start
+    figures = []
+    if finish.reason:
+        figures.append(("reason", printable(finish.reason)))
+    if start:
+        node = f"{start.target_alias}  ({start.target_node})" if start.target_node else "none"
+        figures.append(("node", printable(node)))
+    mttr = "unknown" if finish.mttr_s is None else format_duration(finish.mttr_s)
+    figures += [("run", run_id), ("total", f"{format_duration(finish.total_s)}   MTTR {mttr}")]
+    failed = len(tally.hooks_failed)
+    if failed or tally.hooks_ok or finish.hooks_failed:
+        figures.append(("hooks", f"{tally.hooks_ok} ok, {max(failed, finish.hooks_failed)} failed"))
+        figures += [("", printable(text)) for text in tally.hooks_failed]
+    writes = f"nvsx {finish.nvsx_cluster_writes}, declared actions {finish.action_cluster_writes}"
+    figures.append(("writes", f"{writes}, refused {finish.refused_cluster_writes}"))
+    if finish.artifact_dir:
+        figures.append(("artifacts", printable(f"{finish.artifact_dir}  ({finish.artifact_count})")))
+    return figures
+
+
+def _stage_rows(tally: Tally, paint: Paint) -> list[str]:
+    column = max([len("stage"), *(width(stage) for stage in tally.stages)]) + 2
+    lines = [f"  {pad('stage', column)}{'elapsed':>9}  status", "  " + "─" * (column + 22)]
+    for stage, end in tally.stages.items():
+        if end is None:
+            lines.append(f"  {pad(stage, column)}{'-':>9}  -")
+            continue
+        elapsed = "-" if end.status == "skipped" else format_duration(end.elapsed_s)
+        remark = " (inferred)" if end.inferred else ""
+        if end.reason and end.status != "skipped":
+            remark += "  " + pad(printable(end.reason), _REASON_CELLS).rstrip()
+        status = paint(end.status.upper(), STATUS_COLORS[end.status])
+        lines.append(f"  {pad(printable(stage), column)}{elapsed:>9}  {status}{remark}")
+    return lines
