@@ -59,19 +59,27 @@ class SimulatedClock:
         self._start = start
         self._passed = 0.0
         self._holds = 0
+        self._read = 0.0  # the machine's clock when `_passed` was last brought up to it, while held
 
     def now(self) -> float:
-        return self._start + self._passed
+        return self._start + self.monotonic()
 
     def monotonic(self) -> float:
+        if self._holds:
+            read = time.monotonic()
+            self._passed += read - self._read
+            self._read = read
         return self._passed
 
     @contextmanager
     def holding(self) -> Iterator[None]:
+        if not self._holds:
+            self._read = time.monotonic()
         self._holds += 1
         try:
             yield
         finally:
+            self.monotonic()
             self._holds -= 1
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
@@ -81,20 +89,20 @@ class SimulatedClock:
 
     def pass_time(self, select: Callable[[float | None], Any], timeout: float | None) -> Any:
         """Wait for descriptors or for the loop's next timer, `timeout` simulated seconds away (None: no timer)."""
+        if self._holds:
+            return select(timeout)  # `monotonic` follows the machine's clock meanwhile
         ready = select(0)
         if ready or timeout == 0:
             return ready
-        if timeout is None and not self._holds:
+        if timeout is None:
             return select(None)
-        speed = 1.0 if self._holds else self.speed
-        if speed == float("inf"):
-            self._passed += timeout or 0.0
+        if self.speed == float("inf"):
+            self._passed += timeout
             return ready
         began = time.monotonic()
-        ready = select(None if timeout is None else timeout / speed)
-        elapsed = (time.monotonic() - began) * speed
+        ready = select(timeout / self.speed)
         # A wait that ran its whole length must reach its timer, whatever the machine's scheduler added or rounded.
-        self._passed += elapsed if ready or timeout is None else timeout
+        self._passed += (time.monotonic() - began) * self.speed if ready else timeout
         return ready
 
 
