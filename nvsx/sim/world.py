@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nvsx.ports import Object
 
 _Json = TypeVar("_Json")
-_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # what the API server completes a generateName with
+SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # what the API server completes a generateName with
 
 
 class Request(NamedTuple):
@@ -189,7 +189,7 @@ class World:
         if "name" not in metadata:
             if not metadata.get("generateName"):
                 raise BadRequest("resource name may not be empty")
-            metadata["name"] = metadata["generateName"] + self.token(5, _SUFFIX_ALPHABET)
+            metadata["name"] = metadata["generateName"] + self.token(5, SUFFIX_ALPHABET)
         key = (metadata.get("namespace", ""), metadata["name"])
         if key in self._objects.get(resource, {}):
             raise AlreadyExists(f'{resource.qualified} "{metadata["name"]}" already exists')
@@ -291,13 +291,14 @@ class World:
                 return answer
         return None
 
-    def cut(self, affected: Callable[[Request], bool], failure: ClusterError | None) -> None:
+    def cut(self, affected: Callable[[Request], bool], failure: Callable[[Request], ClusterError | None]) -> None:
         """End the running watches and log streams that match, with a failure or (None) silently as servers do."""
         for watch in self._watches:
             if affected(watch.request):
-                watch.push(failure)
-        if affected(Request("logs", "pods")):
-            self.logs.cut(failure)
+                watch.push(failure(watch.request))
+        following = Request("logs", "pods")
+        if affected(following):
+            self.logs.cut(failure(following))
 
     def forget(self) -> None:
         """Drop the history: every version before the present one has expired."""
