@@ -6,9 +6,8 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from nvsx.cluster.processes import run_process
 from nvsx.engine.environment import expand, read_outputs, variables
 from nvsx.engine.output import OutputLines
 from nvsx.engine.plan import incident_key
@@ -18,9 +17,10 @@ from nvsx.journal import EffectEnded, EffectIntended, EffectStarted
 from nvsx.model import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from nvsx.clock import Clock
+    from nvsx.cluster.processes import Ended
     from nvsx.engine.environment import Moment
     from nvsx.engine.masks import Masker
     from nvsx.engine.plan import KubectlGuard, Plan, Scripts
@@ -68,6 +68,23 @@ class Result:
         return self.outcome == "ok"
 
 
+class ProcessRunner(Protocol):
+    """Runs a process to its end and leaves nothing of it; `nvsx.cluster.processes.run_process` is the real one."""
+
+    async def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        timeout_s: float,
+        clock: Clock,
+        on_output: Callable[[bytes], None] | None,
+        on_started: Callable[[int, str], Awaitable[None]] | None,
+        mark: str,
+    ) -> Ended: ...
+
+
 class Effects:
     """Runs effects of one run. Cancelling a run of one ends its processes first."""
 
@@ -79,7 +96,8 @@ class Effects:
         teller: Teller,
         scripts: Scripts,
         guard: KubectlGuard,
-        masker: Callable[[], Masker],
+        masker: Masker,
+        run_process: ProcessRunner,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -88,6 +106,7 @@ class Effects:
         self._scripts = scripts
         self._guard = guard
         self._masker = masker
+        self._run_process = run_process
         self._outputs: dict[str, str] = {}
         self._key = ""
         self._count = 0
@@ -156,7 +175,7 @@ class Effects:
         output_file = Path(self._plan.run_dir) / f"output-{self._count}"
         output_file.touch(mode=0o600)
         env = self._environment(effect, attempt, incident, moment, key, output_file)
-        lines = OutputLines(masker=self._masker(), expect=effect.expect)
+        lines = OutputLines(masker=self._masker, expect=effect.expect)
         told = _LastLines()
         limit_s = max(0.1, min(effect.timeout_s, self._left(effect)))
 
@@ -168,7 +187,7 @@ class Effects:
         async def started(pid: int, start_time: str) -> None:
             await self._record(EffectStarted(self._plan.run_id, self._clock.now(), key, attempt, pid, start_time))
 
-        ended = await run_process(
+        ended = await self._run_process(
             self._command(effect, env),
             env=env,
             cwd=self._plan.root,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nvsx.cluster.processes import run_process
 from nvsx.engine.effects import SETTLED, Effect, Effects
 from nvsx.engine.environment import Moment
 from nvsx.engine.masks import Masker
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from nvsx.clock import Clock
     from nvsx.cluster.view import View
+    from nvsx.engine.effects import ProcessRunner
     from nvsx.engine.plan import KubectlGuard, Plan, Scripts
     from nvsx.engine.stages import StageResult
     from nvsx.events import Status
@@ -78,13 +80,13 @@ class Run:
         sink: Sink,
         scripts: Scripts,
         guard: KubectlGuard,
+        run_process: ProcessRunner = run_process,
     ) -> None:
         self._plan = plan
         self._clock = clock
         self._guard = guard
         self._teller = Teller(sink, clock, run_id=plan.run_id, cluster=plan.cluster)
-        masker = Masker(plan.secrets)
-        self._effects = Effects(plan, clock, journal, self._teller, scripts, guard, lambda: masker)
+        self._effects = Effects(plan, clock, journal, self._teller, scripts, guard, Masker(plan.secrets), run_process)
         incident = Incident(node=plan.target_node, since=plan.since, namespace=plan.namespace)
         planned = [stage for stage in plan.stages if plan.runs(stage)]
         self._watching = Watching(view, clock, planned, incident, on_change=self._on_change)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nvsx.clock import Clock
-    from nvsx.cluster.view import Subscription, View
+    from nvsx.cluster.feed import Subscription
+    from nvsx.cluster.logfeed import LogSubscription
+    from nvsx.cluster.view import View
     from nvsx.errors import ClusterError
     from nvsx.model import Stage
     from nvsx.ports import LogLine, Seen
@@ -82,7 +84,7 @@ class Watching:
         ]
         self._armed = 0  # index of the stage that is armed; those before it are decided
         self._sights: dict[Source, Sight] = {}
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: list[Subscription | LogSubscription] = []
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._node_seen = False

@@ -63,6 +63,7 @@ told() {
     exit $((failed > 0))
 }
 
+# shellcheck disable=SC2034 # used by the hooks that source this file
 node="$NVSX_TARGET_ALIAS ($NVSX_TARGET_NODE)"
 
 # Milliseconds as people say them: 6m12s.

@@ -1,0 +1,68 @@
+"""One run from its parts to its exit code, whichever cluster it is on: the wiring that `run` and `demo` share."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nvsx.cluster.guard import Guard
+from nvsx.cluster.view import View
+from nvsx.engine.run import Outcome, Run
+from nvsx.errors import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nvsx.clock import Clock
+    from nvsx.engine.plan import Plan, Scripts
+    from nvsx.ports import Cluster, Journal, Sink
+
+_STOPS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
+
+
+async def execute(
+    plan: Plan,
+    *,
+    cluster: Cluster,
+    clock: Clock,
+    journal: Journal,
+    sink: Sink,
+    scripts: Scripts,
+    on_note: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Run a plan. SIGINT and SIGTERM stop it in order; SIGHUP (a dropped ssh) does not stop it at all."""
+    view = View(cluster, clock, on_note=on_note)
+    try:
+        with Guard(path=plan.environment.get("PATH", "")) as guard:
+            run = Run(plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard)
+            with _signals(run):
+                return await run.execute()
+    finally:
+        await view.close()
+        sink.close()
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """Turn signals into orderly stops while a run lasts. Outside the main thread signals are not ours to take."""
+    loop = asyncio.get_running_loop()
+    taken = []
+    try:
+        for number, exit_code in _STOPS.items():
+            loop.add_signal_handler(number, run.interrupt, "interrupted", exit_code)
+            taken.append(number)
+        loop.add_signal_handler(signal.SIGHUP, _go_on)
+        taken.append(signal.SIGHUP)
+    except (ValueError, NotImplementedError, RuntimeError):
+        pass
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+
+
+def _go_on() -> None:
+    """The terminal is gone; whoever watched can look at the record, and the incident goes on."""

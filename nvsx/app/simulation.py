@@ -1,0 +1,109 @@
+"""A run on the simulated cluster: what demo, drill and test share. Nothing real is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nvsx import __version__
+from nvsx.app.execution import execute
+from nvsx.app.places import make_places
+from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
+from nvsx.journal import MemoryJournal
+from nvsx.names import alias
+from nvsx.sim import simulate
+from nvsx.sim.shim import ShimServer
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from nvsx.clock import Clock
+    from nvsx.engine.plan import Scripts
+    from nvsx.engine.run import Outcome
+    from nvsx.model import Runbook
+    from nvsx.ports import Sink
+    from nvsx.sim.director import Director
+    from nvsx.sim.scenario import Scenario
+
+_REAL_CLUSTER_VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NVSX_MONGO_URI")
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What to rehearse: a runbook against a scenario. `base` is a directory of the rehearsal's own."""
+
+    runbook: Runbook
+    scenario: Scenario | str
+    base: Path
+    root: Path
+    environment: Mapping[str, str]
+    secrets: frozenset[str] = frozenset()
+    seed: int | None = None
+    drill: bool = True
+    dwell: bool = False
+
+
+async def rehearse(
+    rehearsal: Rehearsal,
+    *,
+    clock: Clock,
+    sink: Sink,
+    scripts: Scripts,
+    rng: random.Random,
+    on_note: Callable[[str], None] | None = None,
+    before: Callable[[Director], None] | None = None,
+) -> tuple[Outcome, Director]:
+    """Play the scenario and run the runbook on it; returns how it ended and the director, who knows the truth."""
+    world, director, cluster = simulate(rehearsal.scenario, clock, rehearsal.seed)
+    if before:
+        before(director)
+    run_id = new_run_id(clock.now(), rng)
+    places = make_places(rehearsal.base, run_id)
+    async with ShimServer(world, rehearsal.base / "bin") as shim:
+        plan = Plan(
+            runbook=rehearsal.runbook,
+            run_id=run_id,
+            cluster=await cluster.identity(),
+            context=world.context,
+            namespace="nvsentinel",
+            target_node=director.node,
+            target_alias=alias(director.node) if director.node else "",
+            since=clock.now(),
+            root=str(rehearsal.root),
+            run_dir=str(places.run_dir),
+            artifact_dir=str(places.artifact_dir),
+            environment=_isolated(rehearsal.environment, str(shim.bin_dir), shim.env),
+            nvsx_version=__version__,
+            secrets=rehearsal.secrets,
+            drill=rehearsal.drill,
+            dwell=rehearsal.dwell,
+            trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo"),
+        )
+        play = asyncio.create_task(director.run(), name="director")
+        try:
+            outcome = await execute(
+                plan,
+                cluster=cluster,
+                clock=clock,
+                journal=MemoryJournal(),
+                sink=sink,
+                scripts=scripts,
+                on_note=on_note,
+            )
+        finally:
+            play.cancel()
+            with suppress(asyncio.CancelledError):
+                await play
+    return outcome, director
+
+
+def _isolated(environment: Mapping[str, str], bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the ways to a real cluster, the simulator's tools first on the PATH."""
+    isolated = {name: value for name, value in environment.items() if name not in _REAL_CLUSTER_VARIABLES}
+    isolated.update(extra)
+    isolated["PATH"] = f"{bin_dir}:{environment.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
+    return isolated
