@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nvsx.sim.world import World
 
 _FAULT_MARK = "fault"
+_FAULT_TIME = "fault time"  # a variable that no token can name
 
 
 class Cue(NamedTuple):
@@ -32,10 +33,15 @@ class Cue(NamedTuple):
 
 
 class Played(NamedTuple):
-    """A step as it was played; `time` in epoch seconds."""
+    """A step as it was played; `time` in epoch seconds, `node` the one that its part was about."""
 
     time: float
     step: Step
+    node: str
+
+
+class _Local(dict[str, Any]):
+    """What the steps of one playing of a part have set: two playings side by side do not meet."""
 
 
 class Director:
@@ -45,7 +51,7 @@ class Director:
         self.world = world
         self.scenario = scenario
         self.seed = seed
-        self.truth: dict[str, float] = {}
+        self.truth: dict[str, float] = {}  # mark -> when it first came, epoch seconds
         self.played: list[Played] = []
         self._clock = clock
         self._random = random.Random(self.seed)  # noqa: S311 - the dice of a simulation
@@ -53,6 +59,7 @@ class Director:
         self._reached: dict[str, asyncio.Event] = {}
         for name, value in scenario.variables.items():
             self._variables[name] = self._fill(value, ())
+        world.context = str(self._variables.get("context", world.context))
         self._furnish()
         self._cues = self._schedule()
 
@@ -107,7 +114,8 @@ class Director:
                 at = due + index * step.every_s
                 inner = (*scopes, {"index": index}, step.scope, variables)
                 if step.steps:
-                    opened, ends = self._times(step.steps, at, inner, marks)
+                    local = (_Local(),) if variables else ()
+                    opened, ends = self._times(step.steps, at, (*inner, *local), marks)
                     cues += opened
                 else:
                     ends = at
@@ -131,7 +139,7 @@ class Director:
     def _furnish(self) -> None:
         """Put the initial objects, logs and documents in place."""
         for entry in self.scenario.objects:
-            for index, variables in enumerate(entry.get("each", ({},))):
+            for index, variables in enumerate(entry.get("each") or [{}] * entry.get("times", 1)):
                 scopes = ({"index": index}, entry.get("with", {}), variables)
                 self.world.create(self._manifest(entry, scopes))
         for line in self.scenario.logs:
@@ -142,7 +150,7 @@ class Director:
     def _manifest(self, entry: Mapping[str, Any], scopes: tuple[Mapping[str, Any], ...]) -> Object:
         """The object that an entry gives: whole, or a template with its variables and changes."""
         if "template" not in entry:
-            bare = {key: value for key, value in entry.items() if key not in ("each", "with")}
+            bare = {key: value for key, value in entry.items() if key not in ("each", "times", "with")}
             return dict(self._fill(bare, scopes))
         template = self.scenario.templates[self._fill(entry["template"], scopes)]
         return dict(self._fill(merged(template, entry.get("but", {})), scopes))
@@ -171,7 +179,7 @@ class Director:
 
     _tokens: Mapping[str, Callable[[Director, str, Mapping[str, Any]], Any]] = {
         "now": lambda self, form, _: TIME_FORMS[form](self._clock.now()),
-        "fault_time": lambda self, form, _: TIME_FORMS[form](self.fault_time),
+        "fault_time": lambda _, form, known: TIME_FORMS[form](known[_FAULT_TIME]),
         "ago": lambda self, span, _: rfc3339(self._clock.now() - parse_duration(span)),
         "uid": lambda self, variable, known: self._uid(variable, known),
         "hex": lambda self, length, _: "".join(self._random.choice("0123456789abcdef") for _ in range(int(length))),
@@ -193,14 +201,18 @@ class Director:
         now = self._clock.now()
         if step.mark:
             self.truth.setdefault(step.mark, now)
+        variables = next((scope for scope in reversed(cue.scopes) if isinstance(scope, _Local)), self._variables)
+        if step.mark == _FAULT_MARK:
+            variables[_FAULT_TIME] = now
         for name, value in step.assign.items():
-            self._variables[name] = self._fill(value, cue.scopes)
+            variables[name] = self._fill(value, cue.scopes)
         if step.operation:
             try:
                 OPERATIONS[step.operation](self.world, self._body(step, cue.scopes))
             except NotFound as missing:
                 problem = Problem(step.place, step.operation, missing.message)
                 raise DocumentInvalid(f"{self.scenario.name} cannot be played on", (problem,)) from missing
-        self.played.append(Played(now, step))
+        about = str(self._fill("{{node}}", cue.scopes)) if "node" in self._variables else ""
+        self.played.append(Played(now, step, about))
         if step.mark:
             self._reached.setdefault(step.mark, asyncio.Event()).set()

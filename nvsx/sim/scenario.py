@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvsx import documents
+from nvsx import assets, documents
 from nvsx.durations import parse_duration
 from nvsx.errors import DocumentInvalid, NotFoundHere, Problem
 from nvsx.sim.operations import OPERATIONS
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nvsx.source import DataPath, Document
 
 _BESIDE = ("body", "conditions", "taints", "untaint")  # what stands beside `patch` in a step
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
+BUNDLED = "nvsx/sim/scenarios/"
 _MOMENT = re.compile(r"(?:([a-z][a-z0-9-]*)\s*([+-])\s*)?(\S+?)(?:\.\.(\S+))?\Z")
 
 
@@ -87,7 +88,8 @@ def _opened(steps: Iterable[Step]) -> Iterable[Step]:
 
 def scenario_names() -> tuple[str, ...]:
     """The bundled scenarios."""
-    return tuple(sorted(path.stem for path in _bundled().glob("*.yaml")))
+    inner = (name.removeprefix(BUNDLED) for name in assets.names(BUNDLED))
+    return tuple(sorted(name.removesuffix(".yaml") for name in inner if "/" not in name))
 
 
 def load_scenario(name: str) -> Scenario:
@@ -96,42 +98,43 @@ def load_scenario(name: str) -> Scenario:
     NotFoundHere when there is none; DocumentInvalid with every problem of the file.
     """
     if "/" in name or name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise NotFoundHere(f"no scenario file {name}")
-    else:
-        path = _bundled() / f"{name}.yaml"
-        if not _SLUG.match(name) or not path.is_file():
-            raise NotFoundHere(f"no scenario {name!r}", hint=f"there are: {', '.join(scenario_names())}")
-    return _Loader(path).scenario()
-
-
-def _bundled() -> Path:
-    return Path(__file__).parent / "scenarios"
+        try:
+            return _Loader(name, Path(name).read_bytes(), Path(name).parent).scenario()
+        except OSError as error:
+            raise NotFoundHere(f"cannot read the scenario {name}: {error.strerror}") from None
+    if name not in scenario_names():
+        raise NotFoundHere(f"no scenario {name!r}", hint=f"there are: {', '.join(scenario_names())}")
+    file = f"{BUNDLED}{name}.yaml"
+    return _Loader(file, assets.read(file), None).scenario()
 
 
 class _Loader:
-    """Reads one scenario and the parts that it names, each once; collects problems."""
+    """Reads one scenario and the parts that it names, each once; collects problems.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Parts are looked for in `parts` beside the file (`directory`), then among the bundled ones.
+    """
+
+    def __init__(self, file: str, text: bytes, directory: Path | None) -> None:
+        self._file = file
+        self._text = text
+        self._directory = directory
         self._problems: list[Problem] = []
         self._parts: dict[str, Document] = {}
         self._open: list[str] = []
 
     def scenario(self) -> Scenario:
-        document = self._read(self._path)
+        document = self._read(self._file, self._text)
         data = document.data
-        layers = [*self._layers(document), data] if isinstance(data, dict) else []
-        steps = self._steps(document, ("steps",)) if isinstance(data, dict) else ()
+        layers = [*self._layers(document), data]
+        steps = self._steps(document, ("steps",))
         if self._problems:
-            raise DocumentInvalid(f"{self._path.name} is not a valid scenario", tuple(self._problems))
+            raise DocumentInvalid(f"{self._file} is not a valid scenario", tuple(self._problems))
         metadata = data.get("metadata", {})
         return Scenario(
-            name=metadata.get("name", self._path.stem),
+            name=metadata.get("name", Path(self._file).stem),
             title=metadata.get("title", ""),
             summary=metadata.get("summary", ""),
-            file=str(self._path),
+            file=self._file,
             variables=_stacked(layers, "vars"),
             templates=_stacked(layers, "templates"),
             objects=_joined(layers, "objects"),
@@ -140,10 +143,12 @@ class _Loader:
             steps=steps,
         )
 
-    def _read(self, path: Path) -> Document:
-        document = documents.read_yaml(path.read_bytes(), str(path))
-        if not isinstance(document.data, dict):
-            self._problem(document, (), "must be a mapping", "start from a bundled scenario: nvsx/sim/scenarios")
+    def _read(self, file: str, text: bytes) -> Document:
+        document = documents.read_yaml(text, file)
+        if not file.startswith(BUNDLED):  # what nvsx ships was checked when it was built
+            found = documents.problems(document, json.loads(assets.text("schemas/scenario.schema.json")))
+            if found:
+                raise DocumentInvalid(f"{file} is not a valid scenario", found)
         return document
 
     def _problem(self, document: Document, path: DataPath, message: str, hint: str = "") -> None:
@@ -161,12 +166,16 @@ class _Loader:
 
     def _part(self, document: Document, path: DataPath, name: str) -> Document | None:
         if name not in self._parts:
-            places = [self._path.parent / "parts" / f"{name}.yaml", _bundled() / "parts" / f"{name}.yaml"]
-            found = next((place for place in places if _SLUG.match(name) and place.is_file()), None)
-            if found is None:
-                self._problem(document, path, f"no part {name!r}", f"looked for {places[0]}")
+            own = self._directory / "parts" / f"{name}.yaml" if self._directory else None
+            try:
+                if own and own.is_file():
+                    self._parts[name] = self._read(str(own), own.read_bytes())
+                else:
+                    file = f"{BUNDLED}parts/{name}.yaml"
+                    self._parts[name] = self._read(file, assets.read(file))
+            except NotFoundHere:
+                self._problem(document, path, f"no part {name!r}", f"parts are files in {BUNDLED}parts/")
                 return None
-            self._parts[name] = self._read(found)
         return self._parts[name]
 
     def _steps(self, document: Document, path: DataPath) -> tuple[Step, ...]:
