@@ -1,0 +1,50 @@
+"""Plain data as YAML that people would write, and that reads back as the same data."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_PLAIN = re.compile(r"(?:[A-Za-z_$][A-Za-z0-9_./$-]*(?: [A-Za-z0-9_./$-]+)*|[0-9]+[smhd])\Z", re.ASCII)
+_RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"}
+
+
+def inline(value: Any) -> str:
+    """A value on one line, in flow style."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{inline(str(key))}: {inline(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(inline, value)) + "]"
+    if isinstance(value, str):
+        return value if _PLAIN.match(value) and value.lower() not in _RESERVED else _quoted(value)
+    return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Double quotes; characters that YAML does not take as they are become escapes."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
+def block(value: Any, indent: int = 0) -> str:
+    """A value over as many lines as it needs, each ended by a line feed."""
+    margin = " " * indent
+    if isinstance(value, dict) and value:
+        return "".join(f"{margin}{inline(str(key))}:{_below(entry, indent + 2)}" for key, entry in value.items())
+    if isinstance(value, (list, tuple)) and value:
+        return "".join(f"{margin}- {block(entry, indent + 2).lstrip(' ')}" for entry in value)
+    return f"{margin}{inline(value)}\n"
+
+
+def _below(value: Any, indent: int) -> str:
+    if isinstance(value, (dict, list, tuple)) and value:
+        short = inline(value)
+        if (
+            isinstance(value, (list, tuple))
+            and len(short) <= 80
+            and not any(isinstance(v, (dict, list)) for v in value)
+        ):
+            return f" {short}\n"
+        return "\n" + block(value, indent)
+    return f" {inline(value)}\n"
