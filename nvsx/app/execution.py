@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -35,7 +38,9 @@ async def execute(
     """Run a plan. SIGINT and SIGTERM stop it in order; SIGHUP (a dropped ssh) does not stop it at all."""
     view = View(cluster, clock, on_note=on_note)
     try:
-        with Guard(path=plan.environment.get("PATH", "")) as guard:
+        path = plan.environment.get("PATH") or os.defpath
+        real = shutil.which("kubectl", path=path) or ""
+        with Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root)) as guard:
             run = Run(plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard)
             with _signals(run):
                 return await run.execute()

@@ -122,23 +122,25 @@ class Effects:
 
     async def run(self, effect: Effect, incident: Incident, moment: Callable[[], Moment]) -> Result:
         """Run an effect with its retries. `moment` is asked at each attempt, because time goes on."""
-        result = Result("failed")
-        attempts = max(1, effect.retry.attempts)
-        for attempt in range(1, attempts + 1):
-            pause = effect.retry.backoff_s * 2 ** (attempt - 1)
-            last = attempt == attempts or self._left(effect) <= pause
-            result = await self._attempt(effect, attempt, incident, moment(), last=last)
-            if last or result.outcome in SETTLED:
-                break
-            await asyncio.sleep(pause)
+        attempt = 1
+        result, final = await self._attempt(effect, attempt, incident, moment())
+        while not final:
+            await asyncio.sleep(_pause(effect, attempt))
+            attempt += 1
+            result, final = await self._attempt(effect, attempt, incident, moment())
         self._outputs.update(result.outputs)
         return result
+
+    def _is_final(self, effect: Effect, attempt: int, outcome: HookOutcome) -> bool:
+        """Whether another attempt makes no sense, is not wanted, or would come after the deadline."""
+        return outcome in SETTLED or attempt >= effect.retry.attempts or self._left(effect) <= _pause(effect, attempt)
 
     def _left(self, effect: Effect) -> float:
         """Seconds until the effect's deadline."""
         return float("inf") if effect.deadline is None else effect.deadline - self._clock.monotonic()
 
-    async def _attempt(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, *, last: bool) -> Result:
+    async def _attempt(self, effect: Effect, attempt: int, incident: Incident, moment: Moment) -> tuple[Result, bool]:
+        """One attempt: its result, and whether it is the last."""
         plan, began = self._plan, self._clock.monotonic()
         key = f"{plan.run_id}/{moment.stage or 'run'}/{effect.name}"
         visible = effect.role != "prerequisite"
@@ -152,7 +154,7 @@ class Effects:
             await self._journal.append(intended)
             result = await self._start(effect, attempt, incident, moment, key)
         except asyncio.CancelledError as error:
-            stopped, last = error, True
+            stopped = error
             result = Result("failed", detail="ended because the run was interrupted")
         except NvsxError as error:
             result = Result("failed", detail=error.message + (f" ({error.hint})" if error.hint else ""))
@@ -162,13 +164,13 @@ class Effects:
             plan.run_id, self._clock.now(), key, attempt, result.outcome, result.exit_code, dict(result.outputs)
         )
         await self._record(ended)
+        final = stopped is not None or self._is_final(effect, attempt, result.outcome)
         if visible:
             elapsed = self._clock.monotonic() - began
-            final = last or result.outcome in SETTLED
             self._say_hook(effect, moment, attempt, phase="end", result=result, elapsed_s=elapsed, final=final)
         if stopped is not None:
             raise stopped
-        return result
+        return result, final
 
     async def _start(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, key: str) -> Result:
         self._count += 1
@@ -268,6 +270,11 @@ class _LastLines:
 
     def text(self) -> str:
         return "\n".join(self._lines)
+
+
+def _pause(effect: Effect, attempt: int) -> float:
+    """Seconds to wait after a failed attempt; doubles each time."""
+    return float(effect.retry.backoff_s * 2 ** (attempt - 1))
 
 
 def _origin(effect: Effect) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from nvsx.model import DRILL_STAGES, Stage
 
@@ -32,7 +32,7 @@ class Scripts(Protocol):
 class KubectlGuard(Protocol):
     """The `kubectl` that processes of a run find first: counts calls, refuses writes to all but actions."""
 
-    def path(self, role: str, base: str) -> str:
+    def path(self, role: Literal["read", "write"], base_path: str) -> str:
         """PATH for a process; `role` is `read` (prerequisites, hooks) or `write` (actions)."""
         ...
 

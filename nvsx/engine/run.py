@@ -212,11 +212,11 @@ class Run:
         await self._run_hook("finally", None)
 
     async def _run_hook(self, name: str, result: StageResult | None) -> None:
-        """Run a run-level hook, `onFailure` at most once; a missing `onBlind` falls back to `onFailure`."""
+        """Run a run-level hook. People are told once that the run went wrong: by `onBlind` or else by `onFailure`."""
         hooks = self._plan.runbook.hooks
         if name == "onBlind" and name not in hooks:
             name = "onFailure"
-        if name == "onFailure":
+        if name in ("onFailure", "onBlind"):
             if self._told_failure:
                 return
             self._told_failure = True
