@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 import pytest
-from fakes.scripted import HANG, ScriptedCluster, added, bookmark, deleted, listing, modified, thing
+from tests.fakes.scripted import HANG, ScriptedCluster, added, bookmark, deleted, listing, modified, thing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from fakes.scripted import HANG, ScriptedCluster, added, deleted, listing, modified, thing
+from tests.fakes.scripted import HANG, ScriptedCluster, added, deleted, listing, modified, thing
 
 from nvsx.clock import SimulatedClock
 from nvsx.cluster.view import View
