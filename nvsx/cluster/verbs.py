@@ -17,8 +17,11 @@ _SUBCOMMANDS = {
 _ACTING_SUBRESOURCE = re.compile(r"/(?:proxy|exec|attach|portforward|eviction|binding)(?:[/?]|$)")
 _SHELL = re.compile(r"(?:/bin/|/usr/bin/)?(?:ba)?sh")
 _MONGOSH = re.compile(r"(?:/\S*/)?mongosh")
-# One mongosh with its arguments; a variable may be expanded in double quotes, and nothing else can be run or written.
-_MONGOSH_LINE = re.compile(r"exec (?:/\S*/)?mongosh(?:\s(?:[^;|&<>`$\\\n()]|\"\$\{?[A-Za-z_][A-Za-z0-9_]*\}?\")*)?")
+# One mongosh with its words: bare, in single quotes, or in double quotes with variables. A shell has no other way to run
+# or write something than with the characters that are missing here.
+_VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})"
+_WORD = rf"""(?:[^\s;|&<>`$\\()'"#]|'[^']*'|"(?:[^"`$\\]|{_VARIABLE})*")+"""
+_MONGOSH_LINE = re.compile(rf"exec (?:/[\w./-]*/)?mongosh(?: +{_WORD})*")
 
 
 def read_only(arguments: Sequence[str]) -> Sequence[str]:
