@@ -174,19 +174,23 @@ class Director:
 
         return lookup
 
+    def _ago(self, span: str) -> float:
+        return self._clock.now() - parse_duration(span)
+
     def _uid(self, argument: str, known: Mapping[str, Any]) -> str:
         return str(self.world.get(self.world.resources.named("nodes"), known[argument])["metadata"]["uid"])
 
     _tokens: Mapping[str, Callable[[Director, str, Mapping[str, Any]], Any]] = {
         "now": lambda self, form, _: TIME_FORMS[form](self._clock.now()),
         "fault_time": lambda _, form, known: TIME_FORMS[form](known[_FAULT_TIME]),
-        "ago": lambda self, span, _: rfc3339(self._clock.now() - parse_duration(span)),
+        "ago": lambda self, span, _: rfc3339(self._ago(span)),
         "uid": lambda self, variable, known: self._uid(variable, known),
         "hex": lambda self, length, _: "".join(self._random.choice("0123456789abcdef") for _ in range(int(length))),
         "suffix": lambda self, length, _: "".join(
             self._random.choice(SUFFIX_ALPHABET) for _ in range(int(length or 5))
         ),
-        "object_id": lambda self, _, __: f"{int(self._clock.now()):08x}{self._random.getrandbits(64):016x}",
+        "ago_seconds": lambda self, span, _: int(self._ago(span)),
+        "object_id": lambda self, span, _: f"{int(self._ago(span or '0s')):08x}{self._random.getrandbits(64):016x}",
     }
 
     def _body(self, step: Step, scopes: tuple[Mapping[str, Any], ...]) -> Mapping[str, Any]:
