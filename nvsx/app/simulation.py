@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx import __version__
 from nvsx.app.execution import execute
@@ -14,6 +14,7 @@ from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
 from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.sim import simulate
+from nvsx.sim.catcher import VARIABLES, Catcher, Message
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
@@ -47,6 +48,14 @@ class Rehearsal:
     dwell: bool = False
 
 
+class Rehearsed(NamedTuple):
+    """How it ended, the director (who knows what truly happened when), and what hooks would have sent."""
+
+    outcome: Outcome
+    director: Director
+    messages: list[Message]
+
+
 async def rehearse(
     rehearsal: Rehearsal,
     *,
@@ -56,14 +65,15 @@ async def rehearse(
     rng: random.Random,
     on_note: Callable[[str], None] | None = None,
     before: Callable[[Director], None] | None = None,
-) -> tuple[Outcome, Director]:
-    """Play the scenario and run the runbook on it; returns how it ended and the director, who knows the truth."""
+) -> Rehearsed:
+    """Play the scenario and run the runbook on it."""
     world, director, cluster = simulate(rehearsal.scenario, clock, rehearsal.seed)
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
     places = make_places(rehearsal.base, run_id)
     async with ShimServer(world, rehearsal.base / "bin") as shim:
+        catcher = Catcher(shim.bin_dir)
         plan = Plan(
             runbook=rehearsal.runbook,
             run_id=run_id,
@@ -98,12 +108,12 @@ async def rehearse(
             play.cancel()
             with suppress(asyncio.CancelledError):
                 await play
-    return outcome, director
+    return Rehearsed(outcome, director, catcher.messages())
 
 
 def _isolated(environment: Mapping[str, str], bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment without the ways to a real cluster, the simulator's tools first on the PATH."""
     isolated = {name: value for name, value in environment.items() if name not in _REAL_CLUSTER_VARIABLES}
-    isolated.update(extra)
+    isolated.update({**VARIABLES, **extra})
     isolated["PATH"] = f"{bin_dir}:{environment.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
     return isolated

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nvsx.settings import Settings
+    from nvsx.sim.catcher import Message
 
 DEFAULT_SPEED = 30.0
 FLAGSHIP = "gpu-off-bus"
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         dwell=args.dwell,
     )
     clock = SimulatedClock(start=time.time(), speed=args.speed)
-    outcome, _ = clock.run(
+    rehearsed = clock.run(
         rehearse(
             rehearsal,
             clock=clock,
@@ -66,7 +67,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             rng=random.Random(),  # noqa: S311 - a run's id, not a secret
         )
     )
-    return int(outcome.exit_code)
+    if args.output not in ("jsonl", "quiet"):
+        _show_messages(rehearsed.messages)
+    return int(rehearsed.outcome.exit_code)
+
+
+def _show_messages(messages: list[Message]) -> None:
+    """What hooks would have sent, on stderr: nothing of it left this machine."""
+    from nvsx.terminal import warn
+
+    if messages:
+        warn(f"\n  nothing left this machine; {len(messages)} messages would have been sent:")
+    for message in messages:
+        body = message.body if len(message.body) <= 160 else f"{message.body[:159]}…"
+        warn(f"    {message.method} {message.url}\n      {' '.join(body.split())}")
 
 
 def _speed(text: str) -> float:
