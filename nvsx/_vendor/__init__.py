@@ -1,0 +1,55 @@
+"""Home of the libraries inside the archive, apart from the host's, and of the finder for the archive's bytecode.
+
+build.py puts the libraries here with their imports rewritten; in a checkout nothing imports this package. For each
+Python known at build time the bytecode of a library, and of each package of nvsx, is one entry (`yaml.bundle`), because
+opening a hundred entries of a zip costs more than opening one. Any other Python imports the sources from the archive.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
+
+class Bundles:
+    """Finds and loads modules of nvsx in `PACKAGE.bundle`: marshalled {module's full name: (is package, code)}."""
+
+    def __init__(self, directory: str, archive: Any) -> None:
+        self._directory = directory
+        self._archive = archive
+        self._open: dict[str, dict[str, tuple[bool, bytes]]] = {}
+
+    def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        if not fullname.startswith("nvsx."):
+            return None
+        modules = self._modules(fullname)
+        return ModuleSpec(fullname, self, is_package=modules[fullname][0]) if fullname in modules else None  # type: ignore[arg-type]
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        """Ask for an ordinary module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        code = self._modules(module.__name__)[module.__name__][1]
+        exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - from the archive that is running
+
+    def _modules(self, fullname: str) -> dict[str, tuple[bool, bytes]]:
+        words = fullname.split(".")
+        bundle = "/".join(words[1:3] if words[1] == "_vendor" else words[1:2])
+        if bundle not in self._open:
+            try:
+                data = self._archive.get_data(f"{self._directory}/{bundle}.bundle")
+            except OSError:
+                return {}
+            self._open[bundle] = marshal.loads(data)  # noqa: S302
+        return self._open[bundle]
+
+
+_loader = __spec__.loader if __spec__ else None
+if __file__.endswith(".pyc") and hasattr(_loader, "archive"):
+    sys.meta_path.append(Bundles(__file__.removesuffix("/_vendor/__init__.pyc"), _loader))
