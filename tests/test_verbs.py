@@ -64,7 +64,7 @@ SHELLS = [
     ("exec mongosh --eval 'while (true) { db.a.find({a: 1}); }\nquit()'", True),
     ("exec mongosh --eval 'a'; id", False),
     ("exec mongosh --eval 'a' (id)", False),
-    ("exec mongosh --eval 'a\\'' ; id #'", False),
+    ("exec mongosh --eval 'a\\'' ; id #'", True),
     ('exec mongosh "a" "b;c" --x="$A-${B}"', True),
     ('exec mongosh "a\\"; id"', False),
     ('exec mongosh "unfinished', False),

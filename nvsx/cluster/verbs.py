@@ -17,7 +17,7 @@ _SUBCOMMANDS = {
 _ACTING_SUBRESOURCE = re.compile(r"/(?:proxy|exec|attach|portforward|eviction|binding)(?:[/?]|$)")
 _SHELL = re.compile(r"(?:/bin/|/usr/bin/)?(?:ba)?sh")
 _MONGOSH = re.compile(r"(?:/\S*/)?mongosh")
-# One mongosh with its words: bare, in single quotes, or in double quotes with variables. A shell has no other way to run
+# One mongosh and its words: bare, in single quotes, or in double quotes with variables. A shell has no other way to run
 # or write something than with the characters that are missing here.
 _VARIABLE = r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})"
 _WORD = rf"""(?:[^\s;|&<>`$\\()'"#]|'[^']*'|"(?:[^"`$\\]|{_VARIABLE})*")+"""
