@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.durations import parse_duration
-from nvsx.errors import DocumentInvalid, NotFound, Problem
+from nvsx.errors import ClusterError, DocumentInvalid, Problem
 from nvsx.sim.operations import OPERATIONS
 from nvsx.sim.tokens import TIME_FORMS, milliseconds, render
 from nvsx.sim.world import SUFFIX_ALPHABET, merged, rfc3339
@@ -213,9 +213,9 @@ class Director:
         if step.operation:
             try:
                 OPERATIONS[step.operation](self.world, self._body(step, cue.scopes))
-            except NotFound as missing:
-                problem = Problem(step.place, step.operation, missing.message)
-                raise DocumentInvalid(f"{self.scenario.name} cannot be played on", (problem,)) from missing
+            except ClusterError as refused:
+                problem = Problem(step.place, step.operation, refused.message)
+                raise DocumentInvalid(f"{self.scenario.name} cannot be played on", (problem,)) from refused
         about = str(self._fill("{{node}}", cue.scopes)) if "node" in self._variables else ""
         self.played.append(Played(now, step, about))
         if step.mark:
