@@ -41,6 +41,19 @@ def location() -> str:
     return _archive or _package
 
 
+def build_facts() -> dict[str, str]:
+    """How the archive was built: its `version`, and the `pythons` it has bytecode for. Empty elsewhere."""
+    if not _archive:
+        return {}
+    head = _loader.get_data(f"{_archive}/MANIFEST").decode().partition("\n\n")[0]
+    return dict(line.split(" ", 1) for line in head.splitlines())
+
+
+def runs_bytecode() -> bool:
+    """Whether this Python found its own bytecode in the archive; if not, it compiled the sources."""
+    return __file__.endswith(".pyc")
+
+
 def names(prefix: str = "") -> list[str]:
     """The names of the files that ship with nvsx and begin with `prefix`, sorted."""
     return sorted(name for name in (_listed() if _archive else _walk()) if name.startswith(prefix))

@@ -45,8 +45,12 @@ def _dispatch(argv: list[str]) -> int:
     if not words or words[0] in {"-h", "--help"}:
         return _help([])
     name, rest = words[0], words[1:]
-    if name == "--version" or (name == "version" and not rest):
+    if name == "--version":
         return _version()
+    if name == "version" and not rest:
+        from nvsx.commands.version import show
+
+        return show()
     if name == "help":
         return _help(rest)
     if name.startswith("-"):
