@@ -180,11 +180,10 @@ def explain(document: Document) -> tuple[Problem, ...]:
     from nvsx.documents import problems
     from nvsx.runbook import rules
 
-    found = (*problems(document, runbook_schema()), *rules.problems(document))
-    first: dict[tuple[object, str], Problem] = {}
-    for problem in found:
-        first.setdefault((problem.place, problem.message), problem)
-    return tuple(sorted(first.values(), key=lambda problem: (problem.place.line, problem.place.column)))
+    form = problems(document, runbook_schema())
+    told = {problem.path for problem in form}
+    meaning = (problem for problem in rules.problems(document) if problem.path not in told)
+    return tuple(sorted((*form, *meaning), key=lambda problem: (problem.place.line, problem.place.column)))
 
 
 def _document(data: bytes | str, file: str) -> Document:

@@ -1,7 +1,7 @@
 """Checks a document against a JSON Schema and says everything that is wrong in the words of the document.
 
 A schema may say what a value must be in `errorMessage` (editors show it as well) and, at its top, which command shows a
-piece of it in `x-show`.
+piece of it in `x-show`, with `{}` for the name of the piece.
 """
 
 from __future__ import annotations
@@ -55,8 +55,15 @@ def piece(schema: Schema, name: str) -> Schema | None:
 def _validator(schema: Schema) -> Any:
     import jsonschema
 
+    draft = jsonschema.Draft202012Validator
+    types = draft.TYPE_CHECKER.redefine("integer", _is_integer)
     own = {"pattern": _pattern, "format": _format}
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, own)(schema)  # type: ignore[no-untyped-call]
+    return jsonschema.validators.extend(draft, own, type_checker=types)(schema)  # type: ignore[no-untyped-call]
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    """As it is written: 1.0 is none, although JSON Schema says so."""
+    return type(value) is int
 
 
 def _pattern(_: Any, pattern: str, instance: Any, schema: Schema) -> Iterator[Any]:
@@ -86,8 +93,7 @@ def _format(_: Any, name: str, instance: Any, __: Schema) -> Iterator[Any]:
 def _explain(error: Any, document: Document, schema: Schema) -> Iterator[Problem]:
     path: DataPath = tuple(error.absolute_path)
     section = _section(schema, error.absolute_schema_path)
-    show = schema.get("x-show", "")
-    see = f"{show} {section}".strip() if show else ""
+    see = schema.get("x-show", "").replace("{}", section).rstrip(" .")
     explain = _EXPLAIN.get(error.validator, _value)
     for key, message, hint in explain(error, section):
         where = (*path, key) if key and key in error.instance else path
@@ -120,7 +126,7 @@ def _unknown_keys(error: Any, section: str) -> Iterator[tuple[str, str, str]]:
     known = list(error.schema.get("properties", {}))
     for key in error.instance:
         if key not in known:
-            near = nearest(key, known)
+            near = nearest(key, (name for name in known if name not in error.instance))
             meant = f"; did you mean `{near}`?" if near else ""
             yield key, f"unknown key {_shown(key)}{_owner(section)}{meant}", ""
 
@@ -167,7 +173,8 @@ def _value(error: Any, _: str) -> Iterator[tuple[str, str, str]]:
     if keyword == "format":
         yield "", f"{says}: {error.message}", ""
     elif keyword in _LIMITS:
-        yield "", _LIMITS[keyword](limit), ""
+        shown = f" (found {_shown(value)})" if keyword in _BOUNDS else ""
+        yield "", _LIMITS[keyword](limit) + shown, ""
     elif keyword in {"anyOf", "oneOf"}:
         yield "", says or "is none of the things that may stand here", ""
     else:
@@ -192,6 +199,8 @@ _LIMITS: dict[str, Callable[[Any], str]] = {
     "maximum": lambda limit: f"must be {limit:,} or less",
     "exclusiveMinimum": lambda limit: f"must be more than {limit:,}",
 }
+
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum")
 
 
 def _entries(count: int) -> str:

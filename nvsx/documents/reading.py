@@ -35,7 +35,8 @@ _HINTS = (
     ("mapping values are not allowed", "quote a text that contains ': ', and check the indentation"),
     ("could not find expected ':'", "check the indentation, and that the key above ends in ':'"),
     ("expected <block end>", "check the indentation: entries of one list or mapping start in the same column"),
-    ("found unexpected end of stream", "close the quotes or the bracket"),
+    ("found unexpected end of stream", "close the quotes"),
+    ("expected ',' or ", "close the bracket, or put a comma between its entries"),
     ("found character '`'", "quote a text that starts with `"),
     ("found character '@'", "quote a text that starts with @"),
 )
@@ -131,19 +132,25 @@ class _Builder:
             self._events = yaml.parse(text, Loader=yaml.SafeLoader)
             node: _Node = build()
         except yaml.MarkedYAMLError as error:
-            self._refuse_syntax(str(error.problem), error.problem_mark or error.context_mark)
+            ended = "end of stream" in str(error.problem)  # then what was begun tells more than where the file ends
+            mark = (error.context_mark if ended else None) or error.problem_mark or error.context_mark
+            self._refuse_syntax(str(error.problem), mark)
         except yaml.reader.ReaderError as error:
             before = text[: error.position]
             place = Place(self._file, before.count("\n") + 1, error.position - before.rfind("\n"))
-            _fail(self._file, place, f"contains the control character U+{error.character:04X}")
+            self._stop(place, f"contains the control character U+{error.character:04X}")
         except (ValueError, OverflowError):  # PyYAML passes any \U escape to chr()
-            _fail(self._file, Place(self._file), r"contains a \U escape that is no character")
+            self._stop(Place(self._file), r"contains a \U escape that is no character")
         return node
 
     def _refuse_syntax(self, problem: str, mark: Any) -> NoReturn:
         place = Place(self._file, mark.line + 1, mark.column + 1) if mark else Place(self._file)
         hint = next((hint for start, hint in _HINTS if problem.startswith(start)), "")
-        found = (*self._problems, Problem(place, "", f"is not YAML: {problem}", hint))
+        self._stop(place, f"is not YAML: {problem}", hint)
+
+    def _stop(self, place: Place, message: str, hint: str = "") -> NoReturn:
+        """Nothing behind this can be read; what was noted before it is told as well."""
+        found = (*self._problems, Problem(place, "", message, hint))
         raise DocumentInvalid(f"{self._file} cannot be read", found)
 
     def _begin(self) -> Any:
@@ -162,7 +169,7 @@ class _Builder:
         next(self._events)  # document end
         after = next(self._events)
         if type(after).__name__ != "StreamEndEvent":
-            _fail(self._file, self._place(after), "is a second document in the file", "remove the line ---")
+            self._stop(self._place(after), "is a second document in the file", "remove the line ---")
         return node
 
     def _head(self, until: str) -> _Node:
@@ -184,7 +191,7 @@ class _Builder:
                 "aliases count as what they stand for",
             )
         if depth > MAX_DEPTH:
-            _fail(self._file, self._place(event), f"is nested deeper than {MAX_DEPTH} levels")
+            self._stop(self._place(event), f"is nested deeper than {MAX_DEPTH} levels")
 
     def _node(self, event: Any, depth: int) -> _Node:
         kind = type(event).__name__
@@ -205,8 +212,8 @@ class _Builder:
     def _alias(self, event: Any, depth: int) -> _Node:
         target = self._anchors.get(event.anchor)
         if target is None:
-            message = f"alias *{event.anchor} stands for nothing that is complete before it"
-            _fail(self._file, self._place(event), message)
+            message = f"alias *{event.anchor} stands for itself, or for nothing before it"
+            self._stop(self._place(event), message)
         self._count(event, target.size, depth + target.height)
         return target
 
@@ -259,8 +266,8 @@ class _Builder:
             self._note(event, f"tag {shown[:80]} is not allowed", "write plain values only")
 
     def _scalar(self, event: Any) -> Any:
-        text: str = event.value
-        if "\0" in text or _SURROGATE.search(text):
+        text = _joined(event.value)
+        if "\0" in text:
             self._note(event, "contains an escape for NUL or half a character")
             return ""
         if event.tag in _TAGS:
@@ -296,6 +303,16 @@ class _Builder:
                 return value
         self._note(event, "number is too long or too large", "quote it if it is meant as text")
         return 0
+
+
+def _joined(text: str) -> str:
+    """JSON writes some characters as two escaped halves; a half that stands alone becomes a NUL, which is refused."""
+    if not _SURROGATE.search(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return "\0"
 
 
 def _extent(children: list[_Node], keys: int = 0) -> tuple[int, int]:

@@ -38,13 +38,8 @@ def block(value: Any, indent: int = 0) -> str:
 
 
 def _below(value: Any, indent: int) -> str:
-    if isinstance(value, (dict, list, tuple)) and value:
-        short = inline(value)
-        if (
-            isinstance(value, (list, tuple))
-            and len(short) <= 80
-            and not any(isinstance(v, (dict, list)) for v in value)
-        ):
-            return f" {short}\n"
+    short = inline(value)
+    fits = len(short) <= 80 and "{" not in short and not isinstance(value, dict)
+    if isinstance(value, (dict, list, tuple)) and value and not fits:
         return "\n" + block(value, indent)
-    return f" {inline(value)}\n"
+    return f" {short}\n"

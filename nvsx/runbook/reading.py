@@ -121,8 +121,6 @@ def _bool(value: Any) -> bool:
 
 def _integer(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
         if type(value) is not int or not low <= value <= high:
             raise ValueError(f"must be a whole number from {low:,} to {high:,}")
         return value

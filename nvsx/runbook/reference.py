@@ -85,7 +85,7 @@ def described(name: str, piece: Schema, schema: Schema) -> str:
         lines += ["", "example:", *(f"  {line}" for line in block(example).rstrip("\n").split("\n"))]
     if not name:
         pieces = ", ".join(key for key, part in schema["$defs"].items() if "title" in part)
-        lines += ["", f"pieces: {pieces}", f"one of them: {schema.get('x-show', '')} stage"]
+        lines += ["", f"pieces: {pieces}", f"one of them: {schema.get('x-show', '').replace('{}', 'PIECE')}"]
     return "\n".join(lines)
 
 

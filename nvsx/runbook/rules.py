@@ -64,7 +64,7 @@ def _hooks(data: dict[str, Any], _: str) -> Found:
     for index, stage in _stages(data):
         if "hook" in stage and "onSuccess" in _mapping(stage.get("hooks")):
             hint = "`hook` is short for `hooks.onSuccess`; keep one of them"
-            yield ("stages", index, "hook"), "says the same as hooks.onSuccess", hint
+            yield ("stages", index, "hook"), "clashes with hooks.onSuccess", hint
 
 
 def _durations(data: dict[str, Any], _: str) -> Found:
