@@ -6,12 +6,13 @@ Callbacks run synchronously inside the stream: a waiter woken later could miss a
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nvsx.ports import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from nvsx.cluster.stream import Change, Stream
     from nvsx.ports import ApiPath, Object
@@ -98,20 +99,19 @@ class Feed:
     # The Receiver side.
 
     def changed(self, change: Change) -> None:
-        for subscription, seen in self._deliveries(change, self._regroup(change)):
+        for subscription, seen in self._deliveries(change, self._regroup(change), self._subscribers):
             subscription.tell(seen)
 
     async def listed(self, changes: list[Change]) -> None:
         # Everything is grouped first: each callback sees the set as the list had it, never one half-way to it.
-        deliveries = [delivery for change in changes for delivery in self._deliveries(change, self._regroup(change))]
+        moves = [self._regroup(change) for change in changes]
         # Whoever joins while the loop has its turn is told the whole present state, so the rest is not for them.
-        everybody = self._everybody()
-        for count, (subscription, seen) in enumerate(deliveries, 1):
+        present = {value: list(subscriptions) for value, subscriptions in self._subscribers.items()}
+        pairs = zip(changes, moves, strict=True)
+        deliveries = (delivery for change, moved in pairs for delivery in self._deliveries(change, moved, present))
+        marks = ((one, self._seen(one)) for subscriptions in present.values() for one in subscriptions)
+        for count, (subscription, seen) in enumerate(chain(deliveries, marks), 1):
             subscription.tell(seen)
-            if count % SLICE == 0:
-                await asyncio.sleep(0)
-        for count, subscription in enumerate(everybody, 1):
-            subscription.tell(self._seen(subscription))
             if count % SLICE == 0:
                 await asyncio.sleep(0)
 
@@ -126,19 +126,21 @@ class Feed:
         assert self.stream is not None
         return Seen(subscription.objects, self.stream.has_listed, self.stream.sight.blind, changed, gone)
 
-    def _deliveries(self, change: Change, moved_from: str | None) -> Iterator[tuple[Subscription, Seen]]:
+    def _deliveries(
+        self, change: Change, moved_from: str | None, to: Mapping[str | None, list[Subscription]]
+    ) -> Iterator[tuple[Subscription, Seen]]:
         """Who is told what of one change: all, those of the object's index value, and those whose value it left."""
         key, new, old = change
         gone = old if new is None else None
         shown = new if new is not None else old
-        for subscription in tuple(self._subscribers.get(None, ())):
+        for subscription in tuple(to.get(None, ())):
             yield subscription, self._seen(subscription, key, gone)
         if not self._index or shown is None:
             return
-        for subscription in tuple(self._subscribers.get(self._value(shown), ())):
+        for subscription in tuple(to.get(self._value(shown), ())):
             yield subscription, self._seen(subscription, key, gone)
         if moved_from is not None:
-            for subscription in tuple(self._subscribers.get(moved_from, ())):
+            for subscription in tuple(to.get(moved_from, ())):
                 yield subscription, self._seen(subscription, key, old)
 
     def _regroup(self, change: Change) -> str | None:

@@ -135,8 +135,8 @@ class Kubectl:
     ) -> AsyncIterator[LogLine]:
         """Follow all containers of the pods there are now, until all of them have ended.
 
-        With a selector, a pod whose log cannot be read (its node is down) does not end the others; if there are only
-        such pods, their error is raised. More than 200 containers are refused by kubectl.
+        A container whose log cannot be read (it waits to start, its node is down) does not end the others; if there
+        are only such, their error is raised. More than 200 containers are refused by kubectl.
         """
         arguments = _logs(namespace, selector, pod, since)
         command = self._shown(arguments)
@@ -277,12 +277,12 @@ def exec_arguments(namespace: str, pod: str, container: str, argv: Sequence[str]
 def _logs(namespace: str, selector: str, pod: str, since: float) -> list[str]:
     # With a selector kubectl shows only ten old lines and follows only five containers unless it is told otherwise.
     arguments = ["logs", "-f", f"--namespace={_part(namespace, 'namespace')}", "--timestamps", "--prefix"]
-    arguments += ["--all-containers", "--tail=-1"]
+    arguments += ["--all-containers", "--tail=-1", "--ignore-errors"]
     if since:
         arguments.append(f"--since-time={datetime.fromtimestamp(int(since), UTC):%Y-%m-%dT%H:%M:%SZ}")
     if pod:
         return [*arguments, _subdomain(pod, "pod")]
-    return [*arguments, f"--selector={selector}", f"--max-log-requests={LOG_STREAMS}", "--ignore-errors"]
+    return [*arguments, f"--selector={selector}", f"--max-log-requests={LOG_STREAMS}"]
 
 
 def _get(url: str) -> list[str]:

@@ -35,6 +35,9 @@ FUTILE = 3
 SPACING_S = 0.5
 """A watch that ended sooner, though it brought something, is not opened again before this has passed."""
 
+SLICE = 250
+"""Listed objects taken before the loop gets its turn."""
+
 POLL_S = (2.0, 10.0)
 POLL_WATCH_AGAIN_S = 600.0
 
@@ -213,7 +216,11 @@ class Stream:
             listing = await self._cluster.list(self.path)
         except NotFound as error:
             raise self._versions.not_served(self._asked, error) from error
-        fresh = {key_of(found): project(self.path.resource, found) for found in listing.objects}
+        fresh: dict[str, Object] = {}
+        for count, found in enumerate(listing.objects, 1):
+            fresh[key_of(found)] = project(self.path.resource, found)
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
         changes = differences(self.objects, fresh)
         # From here to the receiver nothing waits: nobody can see a half-replaced set, which never was in the cluster.
         self.objects.clear()
