@@ -102,7 +102,7 @@ class Catalog:
             homes = ("", resource.group, f"{resource.version}.{resource.group}")
             if wanted in (resource.plural, resource.singular, *resource.short) and rest in homes:
                 return resource
-        raise NotFound(f'the server doesn\'t have a resource type "{word}"')
+        raise NotFound(f'the server doesn\'t have a resource type "{word.partition(".")[0]}"')
 
 
 def _defined(definition: Object) -> list[Resource]:
