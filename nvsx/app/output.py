@@ -23,10 +23,9 @@ def output_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sink_for(args: argparse.Namespace, settings: Settings) -> Sink:
     """The sink for the chosen output; dwelling makes sense only where somebody watches live."""
-    import sys
-
     from nvsx.sinks.choose import Look, choose
+    from nvsx.terminal import is_terminal
 
-    args.dwell = args.dwell and args.output in ("auto", "deck") and sys.stdout is not None and sys.stdout.isatty()
+    args.dwell = args.dwell and args.output in ("auto", "deck") and is_terminal(1)
     look = Look(color=settings.color, deep_color=settings.deep_color, verbose=settings.verbose)
     return choose(args.output, look)

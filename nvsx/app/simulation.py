@@ -71,28 +71,9 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    places = make_places(rehearsal.base, run_id)
     async with ShimServer(world, rehearsal.base / "bin") as shim:
         catcher = Catcher(shim.bin_dir)
-        plan = Plan(
-            runbook=rehearsal.runbook,
-            run_id=run_id,
-            cluster=await cluster.identity(),
-            context=world.context,
-            namespace="nvsentinel",
-            target_node=director.node,
-            target_alias=alias(director.node) if director.node else "",
-            since=clock.now(),
-            root=str(rehearsal.root),
-            run_dir=str(places.run_dir),
-            artifact_dir=str(places.artifact_dir),
-            environment=_isolated(rehearsal.environment, str(shim.bin_dir), shim.env),
-            nvsx_version=__version__,
-            secrets=rehearsal.secrets,
-            drill=rehearsal.drill,
-            dwell=rehearsal.dwell,
-            trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo"),
-        )
+        plan = _plan(rehearsal, director, run_id, await cluster.identity(), shim, clock.now())
         play = asyncio.create_task(director.run(), name="director")
         try:
             outcome = await execute(
@@ -109,6 +90,29 @@ async def rehearse(
             with suppress(asyncio.CancelledError):
                 await play
     return Rehearsed(outcome, director, catcher.messages())
+
+
+def _plan(rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, shim: ShimServer, now: float) -> Plan:
+    places = make_places(rehearsal.base, run_id)
+    return Plan(
+        runbook=rehearsal.runbook,
+        run_id=run_id,
+        cluster=cluster,
+        context=director.world.context,
+        namespace="nvsentinel",
+        target_node=director.node,
+        target_alias=alias(director.node) if director.node else "",
+        since=now,
+        root=str(rehearsal.root),
+        run_dir=str(places.run_dir),
+        artifact_dir=str(places.artifact_dir),
+        environment=_isolated(rehearsal.environment, str(shim.bin_dir), shim.env),
+        nvsx_version=__version__,
+        secrets=rehearsal.secrets,
+        drill=rehearsal.drill,
+        dwell=rehearsal.dwell,
+        trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo"),
+    )
 
 
 def _isolated(environment: Mapping[str, str], bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:

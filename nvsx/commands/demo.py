@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING
 
 from nvsx.app.output import output_arguments, sink_for
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.app.scripts import ProjectScripts, unpack_bundled
     from nvsx.app.simulation import Rehearsal, rehearse
     from nvsx.catalog import Catalog
-    from nvsx.clock import SimulatedClock
+    from nvsx.clock import RealClock, SimulatedClock
     from nvsx.settings import process_environment, secret_values
 
     base = temporary_base("nvsx-demo-")
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         drill=False,
         dwell=args.dwell,
     )
-    clock = SimulatedClock(start=time.time(), speed=args.speed)
+    clock = SimulatedClock(start=RealClock().now(), speed=args.speed)
     rehearsed = clock.run(
         rehearse(
             rehearsal,
