@@ -119,6 +119,11 @@ STORIES = {
         ["+a@3", "listed", "~a@4"],
         ["3"],
     ),
+    "made again though its deletion was never told: both are told": (
+        {"lists": [listing(3, thing("a", 3, uid="x"))], "watches": [(modified("a", 4, uid="y"), HANG)]},
+        ["+a@3", "listed", "-a@3", "+a@4"],
+        ["3"],
+    ),
     "forbidden is blind at once": (
         {"lists": [Forbidden("no")]},
         ["blind forbidden 0.0"],
