@@ -56,7 +56,8 @@ def test_anything_is_a_page_or_an_error(raw: bytes) -> None:
 @given(st.lists(st.binary().map(lambda raw: raw.replace(b"\n", b" "))), st.lists(st.integers(1, 9), min_size=1))
 def test_lines_are_framed_wherever_the_chunks_end(texts: list[bytes], sizes: list[int]) -> None:
     raw = b"\n".join(texts)
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while at < len(raw):
         size = sizes[len(chunks) % len(sizes)]
         chunks.append(raw[at : at + size])

@@ -98,7 +98,7 @@ async def watched(kubectl: Kubectl, into: list[WatchEvent]) -> None:
             into.append(one)  # noqa: PERF401 - what came before an error is looked at
 
 
-LIES = {
+LIES: dict[str, tuple[dict[str, Any], type[ClusterError]]] = {
     "nothing at all": ({}, Garbled),
     "HTML of a proxy": ({"stdout": "<html><body>Sign in</body></html>"}, Garbled),
     "half a document": ({"stdout": page("a")[:-9]}, Garbled),
@@ -209,7 +209,7 @@ def test_a_watch_is_resumable_and_its_end_is_normal(fake: Fake) -> None:
     assert fake.calls == ["get --raw /api/v1/nodes?watch=1&resourceVersion=5&allowWatchBookmarks=true"]
 
 
-WATCH_ENDS = {
+WATCH_ENDS: dict[str, tuple[dict[str, Any], type[ClusterError]]] = {
     "410 as a line and exit 0": ({"stdout": json.dumps({"type": "ERROR", "object": json.loads(status(410))})}, Expired),
     "500 as a line": ({"stdout": json.dumps({"type": "ERROR", "object": json.loads(status(500))})}, Unreachable),
     "410 as a status": ({"stderr": "Error from server (Expired): too old\n", "code": 1}, Expired),

@@ -117,7 +117,7 @@ def test_a_watch_and_how_it_ends(api: Api, kubectl: Kubectl) -> None:
         asyncio.run(watch())
 
 
-def test_logs(kubectl: Kubectl) -> None:
+def test_logs(api: Api, kubectl: Kubectl) -> None:
     async def logs(**which: str) -> list[LogLine]:
         return [line async for line in kubectl.logs("ns", since=1795514399.0, **which)]
 
@@ -126,6 +126,10 @@ def test_logs(kubectl: Kubectl) -> None:
     assert asyncio.run(logs(selector="app=x")) == expected
     with pytest.raises(NotFound):
         asyncio.run(logs(pod="q"))
+    api.statuses["/api/v1/namespaces/ns/pods/p/log"] = 403
+    for which in ({"pod": "p"}, {"selector": "app=x"}):
+        with pytest.raises(Forbidden):
+            asyncio.run(logs(**which))
 
 
 def test_a_view_of_it(api: Api, kubectl: Kubectl) -> None:

@@ -9,7 +9,6 @@ import random
 from typing import Any
 
 import pytest
-from tests.fakes.scripted import HANG, ScriptedCluster, added, bookmark, deleted, listing, modified, thing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from nvsx.cluster.discovery import Versions
 from nvsx.cluster.stream import Change, Stream, differences, key_of
 from nvsx.errors import Expired, Forbidden, NotFound, Unauthorized, Unreachable
 from nvsx.ports import ApiPath, Listing, WatchEvent
+from tests.fakes.scripted import HANG, ScriptedCluster, added, bookmark, deleted, listing, modified, thing
 
 PATH = ApiPath("v1", "things")
 DOWN = Unreachable("connection refused")
@@ -52,11 +52,11 @@ class Recorder:
 def follow(cluster: Any, *, seconds: float, path: ApiPath = PATH) -> Any:
     """Run a stream for `seconds` of simulated time; what it told, and the notes."""
     clock = SimulatedClock(start=1000.0)
-    recorder, notes = Recorder(), []
+    recorder = Recorder()
 
     async def main() -> None:
         stream = recorder.stream = Stream(
-            cluster, clock, path, recorder, rng=random.Random(1), versions=Versions(cluster), note=notes.append
+            cluster, clock, path, recorder, rng=random.Random(1), versions=Versions(cluster), note=recorder.notes.append
         )
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: recorder.bugs.append(repr(context["exception"])))
@@ -69,11 +69,10 @@ def follow(cluster: Any, *, seconds: float, path: ApiPath = PATH) -> Any:
         assert len(asyncio.all_tasks()) == 1
 
     clock.run(main())
-    recorder.notes = notes
     return recorder
 
 
-STORIES = {
+STORIES: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
     "list, then what comes": (
         {
             "lists": [listing(3, thing("a", 1), thing("b", 3))],

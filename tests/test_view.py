@@ -6,12 +6,11 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.scripted import HANG, ScriptedCluster, added, deleted, listing, modified, thing
-
 from nvsx.clock import SimulatedClock
 from nvsx.cluster.view import View
 from nvsx.errors import Forbidden, Unreachable
 from nvsx.ports import ApiPath, LogLine, Seen
+from tests.fakes.scripted import HANG, ScriptedCluster, added, deleted, listing, modified, thing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -337,7 +336,9 @@ def test_logs_of_a_pod_that_starts_later_are_followed() -> None:
 
 def test_log_followers_share_a_process_where_the_lines_are_known() -> None:
     cluster = ScriptedCluster(logs=[(line("a", 1000.0), line("b", 1010.0), HANG)])
-    first, second, earlier = [], [], []
+    first: list[Any] = []
+    second: list[Any] = []
+    earlier: list[Any] = []
 
     async def play(view: View) -> None:
         one = view.follow_logs("ns", "app=x", "", 1000.0, first.append, first.append)

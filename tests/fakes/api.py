@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+WORDS = {403: "it is forbidden: User cannot", 410: "too old resource version", 404: "not found"}
 KINDS = {"nodes": "Node", "namespaces": "Namespace", "pods": "Pod"}
 RESOURCES = [
     {"name": name, "singularName": "", "namespaced": name == "pods", "kind": kind, "verbs": ["get", "list", "watch"]}
@@ -36,7 +37,7 @@ class Api:
 
     def __init__(self) -> None:
         self.nodes: list[dict[str, Any]] = []
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Any] = []
         self.asked: list[str] = []
         self.statuses: dict[str, int] = {}
         self.hold = threading.Event()
@@ -71,7 +72,7 @@ class Api:
             code = self.statuses[parts.path]
             reason = {403: "Forbidden", 410: "Expired", 404: "NotFound"}.get(code, "InternalError")
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}
-            self._send(request, status | {"message": f"{parts.path} is answered {code}"}, code)
+            self._send(request, status | {"message": WORDS.get(code, "an error on the server")}, code)
         elif parts.path.endswith("/log"):
             self._send_text(request, "2026-11-24T10:00:00.5Z XID 79\n2026-11-24T10:00:01Z done\n")
         elif parts.path == "/api/v1/nodes":

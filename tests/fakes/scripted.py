@@ -70,11 +70,13 @@ class ScriptedCluster:
     async def get(self, url: str) -> Object:
         self._note("get", url)
         answer = self.documents[url] if url in self.documents else _next(self.gets)
-        return await _answer(answer)
+        found: Object = await _answer(answer)
+        return found
 
     async def list(self, path: ApiPath) -> Listing:
         self._note("list", path)
-        return await _answer(_next(self.lists))
+        found: Listing = await _answer(_next(self.lists))
+        return found
 
     async def watch(self, path: ApiPath, version: str) -> AsyncIterator[WatchEvent]:
         self._note("watch", version)
