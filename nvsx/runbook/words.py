@@ -91,7 +91,7 @@ def prerequisite(wanted: Prerequisite) -> Iterator[Line]:
 def stage(wanted: Stage) -> Iterator[Line]:
     """Everything that the stage does, in the order in which it does it."""
     if wanted.action:
-        yield Line(0, "action", " ".join([wanted.action.script, *map(inline, wanted.action.args)]))
+        yield Line(0, "action", " ".join([wanted.action.script, *map(_word, wanted.action.args)]))
     for text in wanted.expect:
         yield Line(0, "expect", f"output with {inline(text)}")
     for watched in wanted.watch:
@@ -106,6 +106,11 @@ def stage(wanted: Stage) -> Iterator[Line]:
         yield Line(0, "dwell", as_written(wanted.dwell_s))
     if wanted.on_unknown:
         yield Line(0, "when cut off", wanted.on_unknown)
+
+
+def _word(argument: str) -> str:
+    plain = argument and not any(sign.isspace() or sign in "\"'\\" for sign in argument)
+    return argument if plain else inline(argument)
 
 
 def clause(watched: Clause, label: str, depth: int = 0) -> Iterator[Line]:
