@@ -134,7 +134,7 @@ def test_logs(api: Api, kubectl: Kubectl) -> None:
 
 def test_a_view_of_it(api: Api, kubectl: Kubectl) -> None:
     api.nodes = [node("a")]
-    api.events = [{"type": "MODIFIED", "object": node("a", 6)}, "hold"]  # type: ignore[list-item]
+    api.events = [{"type": "MODIFIED", "object": node("a", 6)}, "hold"]
     told: list[str] = []
 
     async def main() -> None:
