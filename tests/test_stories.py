@@ -376,6 +376,13 @@ def test_prerequisites_are_really_checked(expect: str, output: str, good: bool) 
         assert output.strip() in story.stage("preflight").reason
 
 
+def test_a_prerequisite_that_fails_where_nothing_can_be_seen_is_blind_not_failed() -> None:
+    story = Story(PREREQUISITES.replace("EXPECT", "Running")).process("get pods", exit_codes=(1,))
+    story.at("0s", blind(Unreachable("connection refused"))).run()
+    assert story.stage("preflight").status == "blind"
+    assert story.finish.exit_code == Exit.BLIND
+
+
 def test_prerequisites_without_a_preflight_stage_get_one() -> None:
     body = (
         "prerequisites: [{name: x, check: probe}]\nstages: [{id: detect, watch: [{kind: node-condition, type: A}]}]\n"

@@ -75,6 +75,7 @@ async def rehearse(
         catcher = Catcher(shim.bin_dir)
         plan = _plan(rehearsal, director, run_id, await cluster.identity(), shim, clock.now())
         play = asyncio.create_task(director.run(), name="director")
+        await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
         try:
             outcome = await execute(
                 plan,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,10 @@ class StageResult:
 
 class StageFailed(Exception):
     """The stage cannot pass any more; the argument is the reason."""
+
+
+class StageBlind(Exception):
+    """The stage failed where nvsx itself cannot look either, so that its failure says nothing of the cluster."""
 
 
 class StageLate(Exception):
@@ -139,6 +144,8 @@ class StageRunner:
             status, reason = "timeout", str(error)
         except TimeoutError:
             status, reason = self._late(stage)
+        except StageBlind as error:
+            status, reason = "blind", str(error)
         except (StageFailed, NodeGone) as error:
             status, reason = "fail", str(error)
         now = self._clock.now()
@@ -160,8 +167,16 @@ class StageRunner:
             failure = await self._prerequisite(requirement, stage, began, deadline)
             if failure:
                 failures.append(f"{requirement.name}: {failure}")
-        if failures:
-            raise StageFailed("prerequisite " + "; ".join(failures))
+        if not failures:
+            return
+        reason = "prerequisite " + "; ".join(failures)
+        blindness = ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                blindness = await self._watching.blindness()
+        if blindness:
+            raise StageBlind(f"could not look: {blindness}; {reason}")
+        raise StageFailed(reason)
 
     async def _prerequisite(self, requirement: Requirement, stage: Stage, began: float, deadline: float) -> str:
         started = self._clock.monotonic()

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from nvsx.errors import NotInstalled
 from nvsx.events import Watch
-from nvsx.ports import ApiPath
+from nvsx.ports import ApiPath, Seen
 from nvsx.watches.incident import observe
 from nvsx.watches.node import BackInService
-from nvsx.watches.predicate import Documents, Lines, LogSource, node_path
+from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_path
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nvsx.cluster.view import View
     from nvsx.errors import ClusterError
     from nvsx.model import Stage
-    from nvsx.ports import LogLine, Seen
+    from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
     from nvsx.watches.predicate import Sight, Source
     from nvsx.watches.tracker import Change
@@ -133,6 +133,20 @@ class Watching:
             await self._news.wait()
         return stage
 
+    async def blindness(self) -> str:
+        """Why the target node cannot be looked at now, "" when it can; waits for the first answer."""
+        if not self.incident.node:
+            return ""
+        path = node_path(self.incident.node)
+        while True:
+            seen = self._sights.get(path)
+            if isinstance(seen, Seen) and seen.blind is not None:
+                return describe_blindness(seen.blind)
+            if isinstance(seen, Seen) and seen.listed:
+                return ""
+            self._news.clear()
+            await self._news.wait()
+
     def present(self, stage_id: str) -> tuple[Verdict | None, str]:
         """The verdict of the last look, and what is still missing in words."""
         stage = self._find(stage_id)
@@ -188,6 +202,7 @@ class Watching:
 
     def _on_node(self, source: ApiPath, seen: Seen) -> None:
         self._sights[source] = seen
+        self._news.set()
         node = next(iter(seen.objects.values()), None)
         if node is not None and seen.blind is None:
             self._node_seen = True

@@ -86,7 +86,9 @@ class Director:
         """Play every step at its time; returns after the last."""
         start = self._clock.monotonic()
         for cue in self._cues:
-            await asyncio.sleep(max(0.0, start + cue.time - self._clock.monotonic()))
+            pause = start + cue.time - self._clock.monotonic()
+            if pause > 0:
+                await asyncio.sleep(pause)
             self._play(cue)
 
     async def reached(self, mark: str) -> float:
@@ -152,7 +154,10 @@ class Director:
         if "template" not in entry:
             bare = {key: value for key, value in entry.items() if key not in ("each", "times", "with")}
             return dict(self._fill(bare, scopes))
-        template = self.scenario.templates[self._fill(entry["template"], scopes)]
+        name = self._fill(entry["template"], scopes)
+        if name not in self.scenario.templates:
+            raise DocumentInvalid(f"scenario {self.scenario.name}: there is no template {name!r}")
+        template = self.scenario.templates[name]
         return dict(self._fill(merged(template, entry.get("but", {})), scopes))
 
     def _fill(self, value: Any, scopes: Iterable[Mapping[str, Any]]) -> Any:
@@ -166,13 +171,19 @@ class Director:
             if name in known:
                 return known[name]
             if name in self._tokens:
-                return self._tokens[name](self, argument, known)
+                return self._token(name, argument, known)
             raise DocumentInvalid(
                 f"scenario {self.scenario.name}: unknown token {{{{{name}}}}}",
                 hint=f"tokens: {', '.join(sorted(self._tokens))}; or a name under vars",
             )
 
         return lookup
+
+    def _token(self, name: str, argument: str, known: Mapping[str, Any]) -> Any:
+        try:
+            return self._tokens[name](self, argument, known)
+        except (KeyError, ValueError) as error:
+            raise DocumentInvalid(f"scenario {self.scenario.name}: {{{{{name}:{argument}}}}}: {error}") from None
 
     def _ago(self, span: str) -> float:
         return self._clock.now() - parse_duration(span)
