@@ -180,6 +180,7 @@ class _Kept:
         self._limit = limit
 
     def take(self, chunk: bytes) -> None:
-        self.data += chunk[: self._limit - len(self.data)]
-        if len(self.data) >= self._limit:
+        room = self._limit - len(self.data)
+        self.data += chunk[:room]
+        if len(chunk) > room:
             raise _TooLarge

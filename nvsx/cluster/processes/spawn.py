@@ -62,9 +62,9 @@ class Child:
         self.start_time = family.start_time(process.pid)
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._process = process
-        self._family = family.Family(process.pid, mark, script=script)
         self._pidfd = -1
         self._watch_exit()
+        self._family = family.Family(process.pid, mark, script=script)
 
     async def end(self) -> int:
         """End what is left of the family, main process included, and reap it; returns how many others were left.

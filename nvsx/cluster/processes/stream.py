@@ -33,6 +33,8 @@ class LongProcess:
     ) -> None:
         self.argv = tuple(argv)
         self._tail = bytearray()
+        self._waiters: dict[int, asyncio.Future[None]] = {}
+        self._closed: asyncio.Event | None = None
         self._errors = OutputPipe(self._keep_error, lambda: None)
         self._source, target = pipe()
         stdin, self._sink = os.pipe() if writable else (-1, -1)
@@ -57,8 +59,6 @@ class LongProcess:
         self._errors.read()
         if writable:
             os.set_blocking(self._sink, False)
-        self._waiters: dict[int, asyncio.Future[None]] = {}
-        self._closed: asyncio.Event | None = None
 
     async def __aenter__(self) -> LongProcess:
         return self
