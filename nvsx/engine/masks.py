@@ -36,16 +36,14 @@ class Masker:
     def __init__(self, secrets: Iterable[str]) -> None:
         variants = {variant for secret in secrets for variant in _variants(secret) if len(variant) >= SHORTEST}
         self._variants = sorted(variants, key=lambda variant: (-len(variant), variant))
-        self.reach = max((len(variant.encode()) for variant in variants), default=0)
+        self.reach = max((len(_bytes(variant)) for variant in variants), default=0)
         """Length in bytes of the longest thing it looks for."""
 
-    def mask(self, text: str, stop: int | None = None) -> str:
-        """`text`, or its first `stop` characters, without the secrets that stand in the whole of `text`."""
+    def mask(self, text: str, start: int = 0, stop: int | None = None) -> str:
+        """`text`, or its characters from `start` to `stop`, without the secrets that stand in the whole of `text`."""
         spans = self.spans(text)
-        if stop is not None:
-            text = text[:stop]
-            spans = [(begin, end) for begin, end in spans if begin < stop]
-        return _replace(text, spans) if spans else text
+        text = text[:stop]
+        return _replace(text, [(begin, end) for begin, end in spans if end > start and begin < len(text)], start)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where secrets stand in `text`, in order, overlapping ones joined."""
@@ -98,12 +96,13 @@ class MaskedStream:
         return shown
 
 
-def _replace(text: str, spans: list[tuple[int, int]], begin: int = 0) -> str:
+def _replace(text: str, spans: list[tuple[int, int]], start: int = 0) -> str:
+    """`text` from `start` on; a span may begin before it or end behind the text."""
     parts: list[str] = []
-    for start, end in spans:
-        parts += (text[begin:start], MASK)
-        begin = end
-    return "".join([*parts, text[begin:]])
+    for begin, end in spans:
+        parts += (text[start:begin], MASK)
+        start = end
+    return "".join([*parts, text[start:]])
 
 
 def _all(variant: str, text: str) -> Iterable[int]:
@@ -119,10 +118,19 @@ def _variants(secret: str) -> Iterable[str]:
     for part in {whole, *(line.strip() for line in whole.splitlines())}:
         if len(part) >= SHORTEST:
             yield part
-            encodable = part.encode("utf-8", "replace").decode()
-            yield from (quote(encodable), quote(encodable, safe=""), quote_plus(encodable))
+            raw = _bytes(part)
+            yield raw.decode("utf-8", "replace")  # as it is shown when it is no UTF-8
+            yield from (quote(raw), quote(raw, safe=""), quote_plus(raw))
             yield from (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
             yield json.dumps(part)[1:-1].replace("/", "\\/")
+
+
+def _bytes(text: str) -> bytes:
+    """As a process prints it: the environment's undecodable bytes stand in `text` as surrogates."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _names_secret(name: str) -> bool:

@@ -67,9 +67,11 @@ class OutputLines:
         gap = self._tail.dropped_bytes + sum(map(len, raw_lines)) + len(raw_lines)
         gap_lines = self._tail.dropped_lines + len(raw_lines)
         if raw_lines and not shown:
-            text = self._masker.mask(raw_lines[0].decode("utf-8", "replace"))[-LINE_LIMIT:]
-            shown.append(_visible(text))
-            gap -= min(gap, len(text.encode()))
+            text = raw_lines[0].decode("utf-8", "replace")
+            # Its beginning is lost, perhaps in a secret: as much as could be the rest of one is not shown.
+            start = max(self._masker.reach, len(text) - LINE_LIMIT)
+            shown.append(_visible(self._masker.mask(text, start)))
+            gap -= min(gap, len(text[start:].encode()))
         if not gap:
             return shown[::-1]
         self.omitted_bytes += gap
@@ -109,7 +111,7 @@ class OutputLines:
         over = line.size - LINE_LIMIT
         self.omitted_bytes += over
         stop = len(line.kept[:LINE_LIMIT].decode("utf-8", "replace"))
-        return f"{_visible(self._masker.mask(text, stop))}… (+{over:,} bytes)"
+        return f"{_visible(self._masker.mask(text, stop=stop))}… (+{over:,} bytes)"
 
 
 class _Line:
