@@ -13,7 +13,7 @@ from nvsx.sim.status import NotSimulated
 from nvsx.sim.world import Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from nvsx.ports import Object
     from nvsx.sim.podlogs import Line
@@ -59,7 +59,7 @@ class SimulatedCluster:
             return Listing(answer["items"], answer["metadata"]["resourceVersion"])
         return self.world.list(path)
 
-    async def watch(self, path: ApiPath, version: str) -> AsyncIterator[WatchEvent]:
+    async def watch(self, path: ApiPath, version: str) -> AsyncGenerator[WatchEvent, None]:
         """Every change after `version`, with a bookmark after each silent minute."""
         await self._ask(_request("watch", path))
         delivery = _request("deliver", path)
@@ -82,7 +82,7 @@ class SimulatedCluster:
 
     async def logs(
         self, namespace: str, *, selector: str = "", pod: str = "", since: float = 0.0
-    ) -> AsyncIterator[LogLine]:
+    ) -> AsyncGenerator[LogLine, None]:
         """Lines of the pods that exist now, as `kubectl logs -f` does; ends when they have ended."""
         await self._ask(Request("logs", "pods", "", namespace, pod))
         pods = self.world.resources.at("", "v1", "pods")

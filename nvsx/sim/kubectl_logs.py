@@ -37,7 +37,7 @@ async def logs(world: World, command: Command, _: bytes) -> Text:
         raise KubectlError(f"error: you are attempting to follow {len(streams)} log streams, but maximum is {limit}")
     out = []
     for pod, name in streams:
-        if not command.has("all-containers") and not command.value("container"):
+        if not command.has("all-containers") and not command.value("container") and len(command.words) < 2:
             notes += _defaulted(pod, name)
         out += [_shown(command, pod, name, line) for line in _chosen(world, command, pod, name)]
     return Text("".join(out), notes)

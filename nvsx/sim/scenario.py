@@ -159,9 +159,14 @@ class _Loader:
         """The data of all bases, most general first."""
         layers = []
         for index, name in enumerate(document.data.get("base", ())):
+            if name in self._open:
+                self._problem(document, ("base", index), f"part {name!r} stands on itself")
+                continue
             part = self._part(document, ("base", index), name)
             if part is not None:
+                self._open.append(name)
                 layers += [*self._layers(part), part.data]
+                self._open.pop()
         return layers
 
     def _part(self, document: Document, path: DataPath, name: str) -> Document | None:
@@ -187,6 +192,9 @@ class _Loader:
         if len(found) > 1:
             self._problem(document, path, f"does {' and '.join(found)}: one operation a step")
         operation = found[0] if found else ""
+        for key in _BESIDE:
+            if key in raw and operation != "patch":
+                self._problem(document, (*path, key), f"{key} belongs to a patch, and there is none in this step")
         each = tuple(raw.get("each", ())) or tuple({} for _ in range(raw.get("times", 1)))
         return Step(
             place=document.place(path),

@@ -22,7 +22,7 @@ _READ_AS_ANOTHER_TYPE = re.compile(
 )
 _NOT_PLAIN_FIRST = re.compile(r"""[\[\]{},#&*!|>'"%@`]|[-?:](?=\s|\Z)|---|\.\.\.""")
 _NOT_PLAIN_INSIDE = re.compile(r":(?=\s|\Z)|(?<=\s)#")
-_SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\t\ufeff]")
+_SPECIAL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
 def to_yaml(data: Any) -> str:
@@ -78,7 +78,8 @@ def _text(text: str, indent: int, column: int) -> str:
 
 
 def _double(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\x7F").replace("\ufeff", "\\uFEFF")
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04X}", quoted)
 
 
 def _literal(text: str, indent: int) -> str:
