@@ -289,8 +289,8 @@ def test_writes(world: World) -> None:
 FAULTS = {
     "unreachable": "The connection to the server 10.128.0.2:443 was refused - did you specify the right host or port?",
     "unauthorized": "error: You must be logged in to the server (Unauthorized)",
-    "forbidden": 'Error from server (Forbidden): pods is forbidden: User "nvsx@simulated" cannot list resource "pods" in '
-    'API group "" in the namespace "jobs"',
+    "forbidden": 'Error from server (Forbidden): pods is forbidden: User "nvsx@simulated" cannot list resource "pods" '
+    'in API group "" in the namespace "jobs"',
     "timeout": "Unable to connect to the server: net/http: request canceled (Client.Timeout)",
 }
 
@@ -312,8 +312,9 @@ def test_auth_can_i_knows_what_is_forbidden(world: World) -> None:
 STRANGE = {
     "plain": "aaaa bbbb", "number": "1.5", "exp": "1e3", "hex": "0x1f", "bool": "true", "null": "null", "tilde": "~",
     "empty": "", "colon": "a: b", "url": "http://a/b?c=d#e", "hash": "#x", "tail": "x ", "lead": " x", "dash": "-",
-    "item": "- x", "quote": "it's", "double": 'say "hi"', "lines": "a\nb\n", "open": "a\nb", "tab": "a\tb", "html": "<a&b>",
-    "json": '[{"a":1,"b":"c"}]', "star": "*x", "percent": "%x", "at": "@x", "date": "2026-08-21", "yes": "yes", "uni": "é→",
+    "item": "- x", "quote": "it's", "double": 'say "hi"', "lines": "a\nb\n", "open": "a\nb", "tab": "a\tb",
+    "json": '[{"a":1,"b":"c"}]', "star": "*x", "percent": "%x", "at": "@x", "date": "2026-08-21", "yes": "yes",
+    "html": "<a&b>", "uni": "é→",
     "stamp": "2026-08-21T10:00:00Z", "under": "1_000", "long": " ".join(["word"] * 40), "comma": "a, b", "n": "n",
 }  # fmt: skip
 
@@ -343,8 +344,8 @@ def test_json_and_yaml_as_kubectl_prints_them(tmp_path: Path) -> None:
 PATHS = (
     "{.metadata.name}",
     "{.metadata}",
-    "{.data.nope}|{.metadata.labels.*}",
-    "{range .metadata.labels.*}[{@}]{end}{'\\n'}",
+    "{.data.nope}|{.metadata.annotations.*}",
+    "{range .metadata.annotations.*}[{@}]{end}{'\\n'}",
     '{.metadata.name}{"\\t"}{.kind}{"\\n"}',
     "{..name}",
     "{.metadata.labels['a','n']}",
