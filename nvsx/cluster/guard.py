@@ -185,19 +185,16 @@ for word do
   esac
 done
 
-kind='write'
-if [ -z "$unsure" ]; then
-  case $verb in
-    ''|{read_verbs}) kind='read' ;;
-    {pair_verbs})
-      # Without a second word kubectl prints its help.
-      [ -z "$sub" ] && sub=help
-      case "$verb $sub" in {read_pairs}) kind='read'; verb="$verb $sub" ;; esac ;;
-  esac
-fi
-name='other'
-case $verb in '') name='none' ;; {known_verbs}|{read_pairs}) name=$verb ;; esac
-[ -n "$unsure" ] && name='unclear'
+kind='write' name='other'
+case $verb in '') name='none' ;; {known_verbs}) name=$verb ;; esac
+case $verb in
+  ''|{read_verbs}) kind='read' ;;
+  {pair_verbs})
+    # Without a second word kubectl prints its help.
+    [ -z "$sub" ] && sub='help'
+    case "$verb $sub" in {read_pairs}) kind='read'; name="$verb $sub" ;; esac ;;
+esac
+[ -n "$unsure" ] && kind='write' name='unclear'
 
 note() {{ printf '%s\\t%s\\t%s\\n' "$role" "$name" "$1" >>"$log"; }}
 
@@ -227,8 +224,9 @@ def _pattern(words: Iterable[str]) -> str:
 
 
 def _count(calls: Sequence[tuple[str, ...]]) -> GuardCounts:
-    whole = [call for call in calls if len(call) == 3]  # a full disk can cut a line
-    writes = sum(1 for role, name, _ in whole if role == "write" and not _is_read(name))
+    """A full disk may have cut a line, which the next one then continues: roles are told by their end."""
+    whole = [call[-3:] for call in calls if len(call) >= 3]
+    writes = sum(1 for role, name, _ in whole if role.endswith("write") and not _is_read(name))
     return GuardCounts(0, writes, sum(1 for call in whole if call[2] == "refused"), len(calls))
 
 
