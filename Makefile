@@ -1,26 +1,34 @@
 # Every target makes what it needs. Nothing but Python 3.11+ is expected; the network is used for Python packages only.
-PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+# Without a network: make build WHEELS=DIR, with the wheels that nvsx/_vendor/requirements.txt pins in DIR.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null)))
+BUILD := $(PYTHON) build.py $(if $(WHEELS),--wheels '$(WHEELS)')
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
+SUITE := build/suite/jsonschema-4.26.0.tar.gz
 SOURCES := $(shell find nvsx schemas runbooks scripts -type f -not -path '*/__pycache__/*') build.py
 
-.PHONY: build test lint types bench demo dist clean
+.PHONY: build test e2e lint types bench demo dist clean
 
 build: nvsx.pyz
 
 nvsx.pyz: $(SOURCES)
-	$(PYTHON) build.py
+	$(BUILD)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-demo: nvsx.pyz
-	./nvsx.pyz demo
+# The official JSON Schema tests; where they cannot be had, the test that wants them says so and is skipped.
+$(SUITE): | $(VENV)/ready
+	-$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --no-binary jsonschema --dest $(@D) jsonschema==4.26.0
 
-test: $(VENV)/ready
-	$(BIN)/python -m pytest
+test: $(VENV)/ready nvsx.pyz $(SUITE)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+e2e: $(VENV)/ready nvsx.pyz
+	$(BIN)/python -m pytest -p no:xdist tests/e2e
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -28,18 +36,18 @@ lint: $(VENV)/ready
 
 types: $(VENV)/ready
 	$(BIN)/mypy
+	$(BIN)/mypy build.py
 
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
 
-dist: clean-dist
-	$(PYTHON) build.py --release --output dist/nvsx.pyz
-	cd dist && sha256sum nvsx.pyz > SHA256SUMS && cat SHA256SUMS
+demo: nvsx.pyz
+	./nvsx.pyz demo
 
-.PHONY: clean-dist
-clean-dist:
-	rm -rf dist && mkdir dist
-
+dist:
+	rm -rf dist
+	$(BUILD) --release --output dist/nvsx.pyz
+	cd dist && sha256sum nvsx.pyz | tee SHA256SUMS
 
 clean:
 	rm -rf nvsx.pyz dist build $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,6 +23,7 @@ import re
 import subprocess
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -390,10 +391,10 @@ def collect(libraries: Mapping[str, zipfile.ZipFile], pythons: list[Python]) -> 
     check_imports(sources)
 
     entries |= {f"src/{name}": Entry(text.encode()) for name, text in sources.items()}
-    for python in pythons:
-        entries |= tree(python, *bytecode(sources, python))
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        for python, code in zip(pythons, workers.map(lambda python: bytecode(sources, python), pythons), strict=True):
+            entries |= tree(python, *code)
     entries |= {f"assets/{name}": entry for name, entry in assets().items()}
-    # Stored, so that even a Python without zlib can say what is wrong.
     entries["__main__.py"] = Entry((ROOT / "nvsx/__main__.py").read_bytes())
     if (ROOT / "LICENSE").is_file():
         entries["LICENSE"] = Entry((ROOT / "LICENSE").read_bytes())
@@ -476,10 +477,13 @@ def listing(entries: Mapping[str, Entry], prefix: str = "") -> str:
 
 
 def add(file: zipfile.ZipFile, name: str, entry: Entry) -> None:
+    # Stored are the first page, so that a Python without zlib can say what is wrong, and the manifest, because the
+    # unused bits at the end of a deflated entry could change unnoticed, and nothing but the manifest vouches for it.
+    stored = name in ("__main__.py", "MANIFEST")
     info = zipfile.ZipInfo(name, EPOCH)
     info.create_system = 3
     info.external_attr = (0o100000 | entry.mode) << 16
-    info.compress_type = zipfile.ZIP_STORED if name == "__main__.py" else zipfile.ZIP_DEFLATED
+    info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
     file.writestr(info, entry.data, compresslevel=9)
 
 

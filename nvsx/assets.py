@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sys
 
-from nvsx.errors import EnvironmentUnusable, NotFoundHere
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
+
+    from nvsx.errors import EnvironmentUnusable, NotFoundHere
 
 ROOTS = ("runbooks", "schemas", "scripts", "nvsx")
 LIBRARIES = ("yaml", "jsonschema")  # what a long-lived process may import late
@@ -75,7 +75,7 @@ def read(name: str) -> bytes:
     except OSError as error:
         if _archive and name not in _listed():
             raise _unknown(name) from None
-        raise EnvironmentUnusable(f"cannot read {name}, which ships with nvsx: {error}", hint=_REPAIR) from error
+        raise _unusable(f"cannot read {name}, which ships with nvsx: {error}", _REPAIR) from error
 
 
 def text(name: str) -> str:
@@ -110,12 +110,14 @@ def unpack(prefix: str, directory: str | os.PathLike[str]) -> Path:
         for name in names(prefix):
             data = read(name)
             if _archive and sha256(data).hexdigest() != _listed()[name][0]:
-                raise EnvironmentUnusable(f"{name} in {_archive} is damaged", hint=_REPAIR)
+                raise _unusable(f"{name} in {_archive} is damaged", _REPAIR)
+            folder = root
+            for word in name.split("/")[:-1]:
+                folder /= word
+                folder.mkdir(mode=0o700, exist_ok=True)
             _place(root / name, data, mode(name))
     except OSError as error:
-        raise EnvironmentUnusable(
-            f"cannot write nvsx's own scripts to {root}: {error.strerror}", hint="nvsx --state-dir DIR"
-        ) from error
+        raise _unusable(f"cannot write nvsx's own scripts to {root}: {error.strerror}", _ELSEWHERE) from error
     return root
 
 
@@ -152,10 +154,19 @@ def fill_linecache() -> None:
 
 
 _REPAIR = "nvsx version --verify (and copy nvsx.pyz anew where it finds a damage)"
+_ELSEWHERE = "nvsx --state-dir DIR"
 
 
 def _unknown(name: str) -> NotFoundHere:
+    from nvsx.errors import NotFoundHere
+
     return NotFoundHere(f"nvsx ships no file {name!r}")
+
+
+def _unusable(fact: str, hint: str) -> EnvironmentUnusable:
+    from nvsx.errors import EnvironmentUnusable
+
+    return EnvironmentUnusable(fact, hint=hint)
 
 
 def _listed() -> dict[str, tuple[str, int]]:
@@ -217,17 +228,13 @@ def _make_private(root: Path) -> None:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = root.lstat()
     if not root.is_dir() or root.is_symlink() or facts.st_uid != os.getuid():
-        raise EnvironmentUnusable(
-            f"{root} is not a directory of this user, so nothing is started from there", hint="nvsx --state-dir DIR"
-        )
+        raise _unusable(f"{root} is not a directory of this user, so nothing is started from there", _ELSEWHERE)
     if facts.st_mode & 0o077:
         root.chmod(0o700)
 
 
 def _place(path: Path, data: bytes, mode: int) -> None:
     """Make `path` a file of ours with this content; in one step, because another nvsx may be starting it."""
-    if not path.parent.is_dir():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode &= 0o700
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -111,6 +111,8 @@ def damages(data: bytes) -> list[str]:
         facts, _, lines = _read(archive, "MANIFEST").decode().partition("\n\n")
     except (BadZipFile, KeyError, UnicodeDecodeError):
         return [WHOLE_FILE]
+    if not facts:
+        return ["MANIFEST"]
     modes = {"MANIFEST": 0o644}
     damaged = sorted({*names} - {"MANIFEST"})
     for line in lines.splitlines():
