@@ -1,1 +1,1 @@
-"""Figures about nvsx, measured on the machine at hand: `make bench` prints them as one JSON object."""
+"""Measurements for `make bench`. They print figures and judge nothing: no test depends on how fast a machine is."""

@@ -1,32 +1,30 @@
-"""`python -m tests.bench [NAME ...]`: run the measurements (all of them, or those named) and print one JSON object."""
+"""`make bench`: runs every measurement of the table and prints one JSON object."""
 
 from __future__ import annotations
 
 import json
+import platform
 import sys
-from typing import TYPE_CHECKING, Any
 
-from tests.bench import startup
+from tests.bench import detection, output_rate, startup
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-MEASUREMENTS: dict[str, Callable[[], dict[str, Any]]] = {
-    # name in the result: what measures it
-    "archive": startup.archive,
-    "startup": startup.ratios,
-    "memory": startup.memory,
+MEASUREMENTS = {
+    "startup": startup.measure,
+    "detection": detection.measure,
+    "hook_output": output_rate.measure,
 }
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in MEASUREMENTS]
+def main(names: list[str]) -> None:
+    unknown = set(names) - set(MEASUREMENTS)
     if unknown:
-        print(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr)
-        return 2
-    print(json.dumps({name: MEASUREMENTS[name]() for name in names or MEASUREMENTS}, indent=2))
-    return 0
+        sys.exit(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    figures: dict[str, object] = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in names or MEASUREMENTS:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        figures[name] = MEASUREMENTS[name]()
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
