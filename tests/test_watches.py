@@ -186,7 +186,11 @@ INFERRED_ROWS = [
     (clause("node", field="spec.unschedulable", expect="true"), node(labels=UNCORDONED), True),
     (clause("node", field="spec.unschedulable", expect="true"), node(labels=LONG_AGO), False),
     (clause("taint", key="node.kubernetes.io/unschedulable"), node(labels=UNCORDONED), True),
-    (clause("node-condition", type="SysLogsXIDError", errorCode="79"), node(annotations=event_annotation()), True),
+    (
+        clause("node-condition", type="SysLogsXIDError", errorCode="79"),
+        node(annotations=event_annotation(), conditions=[fault(status="False", at="2026-08-21T10:05:00Z")]),
+        True,
+    ),
     (clause("node-condition", type="SysLogsXIDError", errorCode="48"), node(annotations=event_annotation()), False),
     (clause("node-condition", type="GpuAllWatch"), node(annotations=event_annotation()), False),
 ]
@@ -196,6 +200,14 @@ INFERRED_ROWS = [
 def test_later_traces_prove_what_was_not_seen_and_say_so(wanted: Clause, seen: dict, proven: bool) -> None:
     verdict = judge(wanted, seen)
     assert (verdict.is_met, verdict.inferred) == (proven, proven)
+
+
+@pytest.mark.parametrize("conditions", [[], [fault(status="False", at="2026-08-21T09:00:00Z")]], ids=["none", "stale"])
+def test_an_annotation_that_comes_before_its_condition_is_seen_not_inferred(conditions: list) -> None:
+    verdict = judge(
+        clause("node-condition", type="SysLogsXIDError"), node(annotations=event_annotation(), conditions=conditions)
+    )
+    assert (verdict.is_met, verdict.inferred) == (True, False)
 
 
 def pod(name: str, phase: str, namespace: str = "default") -> dict[str, Any]:

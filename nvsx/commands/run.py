@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
+    from shutil import rmtree
 
     from nvsx import assets
     from nvsx.app.live import Request, Session, run_live
@@ -44,7 +45,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         from nvsx.app.dryrun import dry_run
         from nvsx.terminal import say
 
-        say("\n".join(asyncio.run(dry_run(request, session))))
+        try:
+            say("\n".join(asyncio.run(dry_run(request, session))))
+        finally:
+            rmtree(session.places.run_dir, ignore_errors=True)
         return 0
     return asyncio.run(run_live(request, session, sink))
 

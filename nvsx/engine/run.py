@@ -206,7 +206,8 @@ class Run:
         await self._reminders.settle()
         outcome = self._outcome
         outcome.hooks_failed += self._reminders.hooks_failed
-        if outcome.hooks_failed or (outcome.exit_code and not self._told_failure):
+        stopped = self._stopping is not None  # whoever stopped the run knows: nobody is paged for that
+        if outcome.hooks_failed or (outcome.exit_code and not stopped):
             outcome.exit_code = outcome.exit_code or Exit.FAILED
             await self._run_hook("onFailure", None)
         await self._run_hook("finally", None)

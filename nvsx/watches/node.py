@@ -88,7 +88,10 @@ class NodeCondition(_OnNode):
         if self.status == "True" and not self.reason:
             for event in nvsentinel.quarantine_events(node):
                 if event.check == self.type and (not self.error_code or self.error_code in event.error_codes):
-                    return verdict.met(f"quarantine annotation names {self.type}", version, inferred=True)
+                    # The two writers race, so the annotation may come first; but a condition that has turned False
+                    # since the event means that the fault itself was not seen.
+                    over = found is not None and found.status == "False" and found.since >= int(event.time)
+                    return verdict.met(f"quarantine annotation names {self.type}", version, inferred=over)
         return verdict.unmet(detail, version)
 
     def _observed(self, found: nvsentinel.Condition | None) -> str:
