@@ -42,7 +42,7 @@ class Problem(NamedTuple):
     path: str  # dotted path inside the document, "" for the whole
     message: str
     hint: str = ""
-    severity: str = "error"  # "error" or "warning"
+    severity: str = "error"  # "error", "warning" or, for what is about this machine only, "note"
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place.file else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nvsx.catalog.library import BundledLibrary, ProjectLibrary
-from nvsx.catalog.reading import Catalog, Examined, Summary, explain, names, read_runbook
+from nvsx.catalog.reading import Catalog, Examined, Script, Summary, explain, names, read_runbook
 from nvsx.catalog.schemas import config_schema, piece_names, runbook_schema, schema_piece
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Catalog",
     "Examined",
     "ProjectLibrary",
+    "Script",
     "Summary",
     "config_schema",
     "explain",

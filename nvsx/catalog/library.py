@@ -39,6 +39,10 @@ class Library(Protocol):
         """A file's content, at most 1 MiB and a byte; NotFoundHere, EnvironmentUnusable or DocumentInvalid."""
         ...
 
+    def executable(self, path: str) -> bool:
+        """Whether the file may be started."""
+        ...
+
 
 class ProjectLibrary:
     """A directory that people own. Refused where everybody may write to it: its scripts run with our rights."""
@@ -80,6 +84,11 @@ class ProjectLibrary:
 
         return read_bounded(self.resolve(path), self.label(path))
 
+    def executable(self, path: str) -> bool:
+        import os
+
+        return os.access(self.resolve(path), os.X_OK)
+
     def resolve(self, path: str) -> Path:
         """The file at a path, links followed. NotFoundHere where it is none; EnvironmentUnusable where it leads out of
         the project or everybody may write to it.
@@ -120,6 +129,11 @@ class BundledLibrary:
         from nvsx import assets
 
         return assets.read(path)
+
+    def executable(self, path: str) -> bool:
+        from nvsx import assets
+
+        return bool(assets.mode(path) & 0o100)
 
 
 def _refuse_open(path: Path, *, missing_is_fine: bool = False) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from nvsx.source import Document
 
 
+CONFIG_FILE = "nvsx.yaml"
+
+
 class Summary(NamedTuple):
     """What a list shows of a runbook. `problem` says why it could not be read; the other fields may then be empty."""
 
@@ -35,6 +38,15 @@ class Examined(NamedTuple):
     document: Document | None
     runbook: Runbook | None
     problems: tuple[Problem, ...]
+
+
+class Script(NamedTuple):
+    """A hook or an action as lint looks at it. `path` is relative to the root."""
+
+    path: str
+    label: str
+    text: str
+    executable: bool
 
 
 class Catalog:
@@ -118,6 +130,20 @@ class Catalog:
             return Examined(document, parse(document), ())
         except DocumentInvalid as error:
             return Examined(document, None, explain(document) or error.problems)
+
+    def script(self, path: str) -> Script:
+        """The script at a path relative to the root; errors as `Library.read`."""
+        text = self.library.read(path).decode("utf-8", "replace")
+        return Script(path, self.library.label(path), text, self.library.executable(path))
+
+    def config(self) -> Document | None:
+        """The project's `nvsx.yaml`, None where there is none; DocumentInvalid and EnvironmentUnusable."""
+        if self.bundled:
+            return None
+        try:
+            return _document(self.library.read(CONFIG_FILE), self.library.label(CONFIG_FILE))
+        except NotFoundHere:
+            return None
 
     def resolve_hook(self, hook: str) -> Path:
         """The file of a `hook:` (relative to `runbooks/`), links followed; errors as `ProjectLibrary.resolve`."""
