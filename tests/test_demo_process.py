@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nvsx.errors import Exit
 from tests.rehearsing import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEMO = [sys.executable, "-m", "nvsx", "demo", "--seed", "1"]
 
