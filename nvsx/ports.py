@@ -104,7 +104,7 @@ class Cluster(Protocol):
 
 
 class Journal(Protocol):
-    """The run's memory across a crash. Awaited before and after every effect: if it fails, the effect does not start."""
+    """The run's memory across a crash. Awaited around every effect: if it fails, the effect does not start."""
 
     async def append(self, entry: Entry) -> None: ...
 
