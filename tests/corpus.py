@@ -1,18 +1,22 @@
-"""Runbooks that must load and runbooks that must not, as files; run as a program, writes what the latter are answered.
+"""Runbooks that must load and runbooks that must not, as files, and the page that tells the language.
 
-python -m tests.corpus        # then read every change in `git diff tests/examples`
+Run as a program, it writes what is generated: the answers to the bad runbooks, and the tables of `runbooks/README.md`.
+
+    python -m tests.corpus        # then read every change in `git diff`
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nvsx.catalog import read_runbook
+from nvsx.catalog import read_runbook, runbook_schema
 from nvsx.errors import DocumentInvalid
 from nvsx.main import draw
+from nvsx.runbook.reference import refreshed
 
 EXAMPLES = Path(__file__).parent / "examples"
 VALID = sorted((EXAMPLES / "valid").glob("*.yaml"))
+PAGE = Path(__file__).parent.parent / "runbooks/README.md"
 INVALID = sorted((EXAMPLES / "invalid").glob("*.yaml"))
 
 
@@ -28,3 +32,4 @@ def answer(file: Path) -> str:
 if __name__ == "__main__":
     for invalid in INVALID:
         invalid.with_suffix(".txt").write_text(answer(invalid), "utf-8")
+    PAGE.write_text(refreshed(PAGE.read_text("utf-8"), runbook_schema()), "utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nvsx.catalog import config_schema, explain, piece_names, runbook_schema, schema_piece
+from nvsx.catalog import config_schema, explain, piece_names, read_runbook, runbook_schema, schema_piece
 from nvsx.documents import read_yaml
 from nvsx.errors import NotFoundHere
 from nvsx.model import RUN_HOOKS, STAGE_HOOKS, STAGE_IDS
@@ -18,8 +18,9 @@ from nvsx.runbook.emit import block
 from nvsx.runbook.grammar import FORMS
 from nvsx.runbook.kinds import COMMON, EFFECTS, KINDS, STATE_NAMES
 from nvsx.runbook.parse import parse
-from nvsx.runbook.reference import described
+from nvsx.runbook.reference import described, refreshed
 from nvsx.watches import table
+from tests.corpus import PAGE
 
 SCHEMAS = {"runbook": runbook_schema(), "config": config_schema()}
 RUNBOOK = SCHEMAS["runbook"]
@@ -104,6 +105,20 @@ def test_taint_alone_finds_the_watch_and_a_misspelt_piece_finds_its_neighbour() 
     with pytest.raises(NotFoundHere) as caught:
         schema_piece("watch.tant")
     assert caught.value.hint == "nvsx show --schema watch.taint"
+
+
+def test_the_readme_tells_what_the_schema_says() -> None:
+    page = PAGE.read_text("utf-8")
+    assert refreshed(page, RUNBOOK) == page, "run: python -m tests.corpus"
+    for name, part in DEFS.items():
+        assert "title" not in part or name.startswith(("watch", "narration")) or f"<!-- fields of: {name} -->" in page
+    for kind in KINDS:
+        assert f"| `{kind}` |" in page
+
+
+def test_the_readme_s_runbook_loads() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert read_runbook(text, "inforom-corrupt.yaml").stages
 
 
 def test_editors_find_the_schema_from_the_line_at_the_top() -> None:

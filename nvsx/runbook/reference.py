@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.runbook.emit import block, inline
@@ -125,6 +126,19 @@ def kinds_markdown(schema: Schema) -> str:
         drawn = ", ".join(f"**`{row.name}`**" if row.required else f"`{row.name}`" for row in fields)
         lines.append(f"| `{part['title']}` | {drawn} | {part['description']} |")
     return "\n".join(lines)
+
+
+_GENERATED = re.compile(r"(<!-- (?:fields of: ?(?P<piece>[\w.-]*)|kinds) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def refreshed(page: str, schema: Schema) -> str:
+    """A Markdown page with its tables made anew, each between `<!-- fields of: PIECE -->` and `<!-- end -->`."""
+
+    def table(mark: re.Match[str]) -> str:
+        made = kinds_markdown(schema) if mark["piece"] is None else markdown(mark["piece"], schema)
+        return f"{mark[1]}{made}\n"
+
+    return _GENERATED.sub(table, page)
 
 
 def _target(field: Schema, schema: Schema) -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.runbook.emit import inline
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from nvsx.model import Clause, Prerequisite, Runbook, Stage, Trigger
 
+SUMMARY_CELLS = 90
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -39,7 +41,8 @@ def as_written(seconds: float) -> str:
 
 def headline(runbook: Runbook) -> Iterator[Line]:
     if runbook.summary:
-        yield Line(0, "", runbook.summary)
+        for text in wrap(runbook.summary, SUMMARY_CELLS):
+            yield Line(0, "", text)
     yield Line(0, "tags", ", ".join(runbook.tags) or "none")
     if runbook.estimated_duration_s is not None:
         yield Line(0, "usually takes", as_written(runbook.estimated_duration_s))
