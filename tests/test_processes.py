@@ -193,6 +193,13 @@ def test_simulated_time_passes_while_a_process_lives_and_meets_the_deadline_of_o
     assert 0.2 <= clock.monotonic() < 30
 
 
+def test_simulated_time_does_not_jump_while_a_process_lives() -> None:
+    clock = SimulatedClock(start=0.0)
+    ended = clock.run(processes.run_process(["sleep", "0.3"], env=ENV, cwd="/", timeout_s=60, clock=clock))
+    assert (ended.exit_code, ended.timed_out) == (0, False)
+    assert 0.3 <= clock.monotonic() < 30
+
+
 def test_last_words_after_term_are_heard() -> None:
     ended, printed = bash("trap 'echo cleaned up; exit 5' TERM; echo ready; sleep 60 & wait", timeout_s=0.5)
     assert ended.timed_out
@@ -262,6 +269,40 @@ def test_cancelling_twice_still_ends_it_all() -> None:
         assert processes.find_marked(RUN) == []
 
     asyncio.run(story())
+
+
+@linux
+def test_a_cancellation_while_the_rest_is_ended_is_not_lost() -> None:
+    async def story() -> None:
+        gone = asyncio.Event()
+
+        async def on_started(pid: int, _started: str) -> None:
+            while family._alive(family._row(pid) or family.Entry(pid, "X", 0, 0, 0, 0)):
+                await asyncio.sleep(0.01)
+            asyncio.get_running_loop().call_later(0.3, gone.set)
+
+        given: dict[str, Any] = {"env": ENV, "cwd": "/", "timeout_s": 60, "clock": RealClock(), "mark": RUN}
+        script = "exec 3< <(trap '' TERM; echo set; exec sleep 60); read -r _ <&3; exit 0"
+        work = asyncio.create_task(processes.run_process(["bash", "-c", script], **given, on_started=on_started))
+        await gone.wait()
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert processes.find_marked(RUN) == []
+
+    asyncio.run(story())
+
+
+def test_what_is_in_the_pipe_at_the_end_is_taken() -> None:
+    async def story() -> bytes:
+        taken = bytearray()
+        output = spawn.OutputPipe(taken.extend, lambda: None)
+        os.write(output.target, b"last words")
+        output.target = spawn.close(output.target)
+        output.close()
+        return bytes(taken)
+
+    assert asyncio.run(story()) == b"last words"
 
 
 def test_without_pidfd_a_thread_waits(monkeypatch: pytest.MonkeyPatch) -> None:
