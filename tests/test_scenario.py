@@ -537,8 +537,31 @@ def test_a_storm_is_fourteen_incidents_that_do_not_mix() -> None:
     assert {cr["metadata"]["name"] for cr in requests(result)} == {f"maintenance-{n}-{i}" for n, i in named.items()}
     nodes = result.world.list(NODES).objects
     assert not any(nvsentinel.cordoned(node) or nvsentinel.faults(node) for node in nodes)
+    faults = {entry.node: entry.time for entry in result.director.played if entry.step.mark == "fault"}
+    for document in result.world.documents["HealthEvents"]:
+        if document["_id"]["$oid"] in named.values():
+            event = document["healthevent"]
+            assert event["generatedtimestamp"]["seconds"] == int(faults[event["nodename"]])
     marks = [entry.time for entry in result.director.played if entry.step.mark == "quarantined"]
     assert max(marks) - min(marks) < 120
+
+
+def test_playings_side_by_side_keep_what_they_set_apart(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "both.yaml").write_text("steps: [{use: fault}, {use: quarantine}]", encoding="utf-8")
+    file = tmp_path / "own.yaml"
+    nodes = ("gke-ml-pool-a100-2mvd", "gke-ml-pool-a100-f7wq", "gke-ml-pool-a100-hd5t")
+    each = ", ".join(f"{{node: {name}}}" for name in nodes)
+    file.write_text(f"base: [chain]\nsteps: [{{use: both, each: [{each}]}}]", encoding="utf-8")
+    own = load_scenario(str(file))
+    for seed in range(5):
+        result = played(own, seed)
+        faults = {entry.node: entry.time for entry in result.director.played if entry.step.mark == "fault"}
+        assert set(faults) == set(nodes)
+        for node in result.world.list(NODES).objects:
+            for event in nvsentinel.quarantine_events(node):
+                assert event.time == pytest.approx(faults.pop(node["metadata"]["name"]), abs=0.002)
+        assert not faults
 
 
 def test_an_unreachable_cluster_stays_so() -> None:
