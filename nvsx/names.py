@@ -68,15 +68,24 @@ def alias(node: str) -> str:
 
 
 def alias_among(node: str, nodes: Iterable[str]) -> str:
-    """The node's alias where `nodes` are the nodes of its cluster: with more of the hash (two hex digits, as a rule)
-    where another one has the same.
-    """
-    twins = {other for other in nodes if other != node and alias(other) == alias(node)}
-    digits = 0
-    while twins and digits < 60:
+    """The alias of one node where `nodes` are the nodes of its cluster; for many nodes see `aliases`."""
+    twins = [other for other in nodes if other != node and alias(other) == alias(node)]
+    return aliases([node, *twins])[node]
+
+
+def aliases(nodes: Iterable[str]) -> dict[str, str]:
+    """Every node's alias: with more of its hash (two hex digits, as a rule) where another one has the same."""
+    found: dict[str, str] = {}
+    pending, digits = set(nodes), 0
+    while pending:
+        holders: dict[str, list[str]] = {}
+        for node in pending:
+            holders.setdefault(_aliased(node, digits), []).append(node)
+        alone = {owners[0]: name for name, owners in holders.items() if len(owners) == 1}
+        found |= alone
+        pending -= alone.keys()
         digits += _ALIAS_DIGITS
-        twins = {other for other in twins if _aliased(other, digits) == _aliased(node, digits)}
-    return _aliased(node, digits)
+    return found
 
 
 def resolve_node(text: str, nodes: Sequence[str]) -> str:
@@ -84,31 +93,25 @@ def resolve_node(text: str, nodes: Sequence[str]) -> str:
     if text in nodes:
         return text
     wanted = text.strip().lower()
-    found = [node for node in nodes if wanted in _answers_to(node, nodes)]
+    names = aliases(nodes)
+    found = [node for node in nodes if wanted in (names[node], alias(node), _aliased(node, _ALIAS_DIGITS))]
     if len(found) == 1:
         return found[0]
     if found:
-        shown = ", ".join(f"{alias_among(node, nodes)} ({node})" for node in found)
-        raise NotFoundHere(
-            f"{len(found)} nodes are called {wanted}: {shown}", hint=f"--target-node {alias_among(found[0], nodes)}"
-        )
-    raise NotFoundHere(f"this cluster has no node {_shown(text)}", hint=_suggestion(wanted, nodes))
+        shown = ", ".join(f"{names[node]} ({node})" for node in found)
+        raise NotFoundHere(f"{len(found)} nodes are called {wanted}: {shown}", hint=f"say which: {names[found[0]]}")
+    raise NotFoundHere(f"this cluster has no node {_shown(text)}", hint=_suggestion(wanted, names))
 
 
-def _answers_to(node: str, nodes: Sequence[str]) -> tuple[str, str, str]:
-    return alias(node), _aliased(node, _ALIAS_DIGITS), alias_among(node, nodes)
-
-
-def _suggestion(wanted: str, nodes: Sequence[str]) -> str:
+def _suggestion(wanted: str, names: dict[str, str]) -> str:
     from difflib import get_close_matches
 
-    names = {name: node for node in nodes for name in (node, alias_among(node, nodes))}
-    near = get_close_matches(wanted, list(names), n=3, cutoff=0.6)
+    known = {name: node for node in names for name in (node, names[node])}
+    near = get_close_matches(wanted, list(known), n=3, cutoff=0.6)
     if not near:
         return "nvsx status, or kubectl get nodes"
-    return (
-        "did you mean " + " or ".join(name if name == names[name] else f"{name} ({names[name]})" for name in near) + "?"
-    )
+    shown = [name if name == known[name] else f"{name} ({known[name]})" for name in near]
+    return f"did you mean {' or '.join(shown)}?"
 
 
 def _aliased(node: str, digits: int) -> str:

@@ -7,6 +7,7 @@ process's environment or in the env file, because cron has no environment.
 from __future__ import annotations
 
 import os
+from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.errors import EnvironmentUnusable, NotFoundHere, NvsxError
@@ -248,7 +249,9 @@ def _read_env_file(file: Path | None) -> tuple[dict[str, str], NvsxError | None]
     try:
         # Opened first and asked afterwards, so that the file that is checked is the file that is read.
         with file.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_mode & 0o004:
+            mode = os.fstat(stream.fileno()).st_mode
+            # A device such as /dev/null, which stands for "no env file", holds no secret to protect.
+            if S_ISREG(mode) and mode & 0o004:
                 raise EnvironmentUnusable(
                     f"the env file {file} can be read by every user of this machine", hint=f"chmod 640 {file}"
                 )
