@@ -100,6 +100,7 @@ SHOWN = [
     "within 40m",
     "onTimeout",
     "output with collected",
+    "dwell  3s",
     "{{targetNode}} {{targetAlias}}",
 ]
 
@@ -132,7 +133,13 @@ def test_show_as_json(nvsx: Run) -> None:
 
 
 def test_control_characters_are_never_printed(nvsx: Run) -> None:
-    put("evil", EVERYTHING.replace("name: everything", "name: evil").replace("Every field there is", '"a\u202eb"'))
+    put(
+        "evil",
+        EVERYTHING.replace("name: everything", "name: evil")
+        .replace("two lines", "two\u202elines")
+        .replace("Every field", '"Every\u202e')
+        .replace(" there is\n", ' there"\n'),
+    )
     for words in (("list",), ("show", "evil")):
         out = nvsx(*words)[1]
         assert "\u202e" not in out
