@@ -207,6 +207,22 @@ def test_every_bundled_module_can_be_imported(python: str, alone: Path) -> None:
     assert inside(python, alone, code, *modules) == modules
 
 
+@pytest.mark.parametrize("mode", ["EMACS", "VI"])
+def test_the_bundled_prompt_reads_a_line(mode: str, any_python: str, alone: Path) -> None:
+    code = """
+import json
+from nvsx._vendor.prompt_toolkit import PromptSession
+from nvsx._vendor.prompt_toolkit.enums import EditingMode
+from nvsx._vendor.prompt_toolkit.input import create_pipe_input
+from nvsx._vendor.prompt_toolkit.output import DummyOutput
+with create_pipe_input() as typed:
+    typed.send_text("lisr\x7ft --output\r")
+    session = PromptSession(input=typed, output=DummyOutput(), editing_mode=EditingMode[sys.argv[2]])
+    print(json.dumps(session.prompt("> ")))
+"""
+    assert inside(any_python, alone, code, mode) == "list --output"
+
+
 # --- The file replaced, the file damaged -----------------------------------------------------------------------------
 
 
