@@ -33,6 +33,7 @@ class Tally:
     stages: dict[str, StageEnd | None] = field(default_factory=dict)
     hooks_ok: int = 0
     hooks_failed: list[str] = field(default_factory=list)
+    hooks_unset: list[str] = field(default_factory=list)  # not configured, which is no failure
 
     def fold(self, body: Body) -> None:
         if isinstance(body, Start):
@@ -43,10 +44,13 @@ class Tally:
         elif isinstance(body, StageEnd):
             self.stages[body.stage] = body
         elif isinstance(body, Hook) and body.phase == "end" and body.hook != "action" and body.final:
+            text = f"{body.hook} of {body.stage or 'the run'}: {outcome_text(body)}"
             if body.outcome == "ok":
                 self.hooks_ok += 1
+            elif body.outcome == "not_configured":
+                self.hooks_unset.append(text)
             else:
-                self.hooks_failed.append(f"{body.hook} of {body.stage or 'the run'}: {outcome_text(body)}")
+                self.hooks_failed.append(text)
 
 
 def outcome_text(hook: Hook) -> str:
@@ -76,9 +80,11 @@ def _figures(tally: Tally, finish: Finish, run_id: str) -> list[tuple[str, str]]
     mttr = "unknown" if finish.mttr_s is None else format_duration(finish.mttr_s)
     figures += [("run", run_id), ("total", f"{format_duration(finish.total_s)}   MTTR {mttr}")]
     failed = len(tally.hooks_failed)
-    if failed or tally.hooks_ok or finish.hooks_failed:
-        figures.append(("hooks", f"{tally.hooks_ok} ok, {max(failed, finish.hooks_failed)} failed"))
-        figures += [("", printable(text)) for text in tally.hooks_failed]
+    unset = len(tally.hooks_unset)
+    if failed or unset or tally.hooks_ok or finish.hooks_failed:
+        not_set = f", {unset} not configured" if unset else ""
+        figures.append(("hooks", f"{tally.hooks_ok} ok, {max(failed, finish.hooks_failed)} failed{not_set}"))
+        figures += [("", printable(text)) for text in (*tally.hooks_failed, *tally.hooks_unset)]
     writes = f"nvsx {finish.nvsx_cluster_writes}, declared actions {finish.action_cluster_writes}"
     figures.append(("writes", f"{writes}, refused {finish.refused_cluster_writes}"))
     if finish.artifact_dir:

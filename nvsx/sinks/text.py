@@ -129,7 +129,8 @@ class TextLines:
             return [f"  {self._paint('│', 'dim')} {_clean(body.hook)}: {_clean(body.script)}{again}"]
         run.origin = ""
         good = body.outcome == "ok"
-        glyph = self._paint("✓", "green") if good else self._paint("✗", "red")
+        unset = body.outcome == "not_configured"
+        glyph = self._paint("✓", "green") if good else self._paint("○", "grey") if unset else self._paint("✗", "red")
         detail = f": {_clean(body.detail)}" if body.detail and not good else ""
         retried = "" if body.final else ", trying again"
         elapsed = format_duration(body.elapsed_s)
