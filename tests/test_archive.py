@@ -209,7 +209,7 @@ def test_every_bundled_module_can_be_imported(python: str, alone: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["EMACS", "VI"])
 def test_the_bundled_prompt_reads_a_line(mode: str, any_python: str, alone: Path) -> None:
-    code = """
+    code = r"""
 import json
 from nvsx._vendor.prompt_toolkit import PromptSession
 from nvsx._vendor.prompt_toolkit.enums import EditingMode
