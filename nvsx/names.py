@@ -109,7 +109,7 @@ def _suggestion(wanted: str, names: dict[str, str]) -> str:
     known = {name: node for node in names for name in (node, names[node])}
     near = get_close_matches(wanted, list(known), n=3, cutoff=0.6)
     if not near:
-        return "nvsx status, or kubectl get nodes"
+        return "kubectl get nodes"
     shown = [name if name == known[name] else f"{name} ({known[name]})" for name in near]
     return f"did you mean {' or '.join(shown)}?"
 

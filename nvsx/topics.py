@@ -39,35 +39,16 @@ environment below, in the project root, and is ended after hookTimeout (30s).
   hooks (of the runbook)       onFailure, onBlind, onReminder, finally
 
 Exit status 0 is success and 78 says "not configured"; anything else is a failure of the hook: the run goes on,
-and ends with exit code 1. A line `# nvsx: requires SLACK_WEBHOOK_URL` in the head of the file makes lint and
 doctor report what is missing. Lines of key=value in $NVSX_OUTPUT reach later hooks as $NVSX_OUT_<STAGE>_<KEY>.
 A kubectl that only reads comes first on a hook's PATH.
 
   nvsx help environment        the variables that a hook sees"""
 
-_WEBHOOK = """\
-nvsx serve listens on 127.0.0.1:8080 and starts a runbook for every incident that a POST names:
-
-  curl -X POST http://127.0.0.1:8080/webhook -H 'Content-Type: application/json' \\
-       -d '{"runbook": "gpu-off-bus", "target_node": "gpu-node-014", "source": "pagerduty"}'
-
-  200  {"status": "fired", "runbook": ..., "run_id": ...}; also "duplicate", "queued"
-  400  what is missing        404  no such runbook        503  saturated: try again later (Retry-After)
-
-Alertmanager, Grafana, PagerDuty and others are declared as sources in nvsx.yaml and post to /webhook/<source>.
-Beyond loopback a source needs a bearer token or an HMAC secret. A runbook whose actions may change the cluster
-is started by a webhook only if it says `trigger: {remote: true}`."""
-
 _CRON = """\
-nvsx serve --mode poll --once looks once, runs what is due and ends: made for cron. It prints nothing when there
-is nothing to do, and two starts at a time never run the same incident twice.
-
-  * * * * *  nvsx serve --mode poll --once --project /srv/runbooks
-
 cron has no environment. Put what nvsx and the hooks need (PATH, KUBECONFIG, tokens) into nvsx.env in the project
 root, one KEY=value a line, readable by its owner and group only (chmod 640).
 
-  nvsx manifest cron           the line for this machine"""
+  * * * * *  nvsx run gpu-off-bus --target-node gpu-node-014 --project /srv/runbooks --output text"""
 
 _HOOK_VARIABLES = """\
 A hook or action also sees what nvsx itself was started with, and the env file.
@@ -127,7 +108,6 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "runbooks": ("what a runbook says", _runbooks),
     "hooks": ("how your scripts are started", lambda: _HOOKS),
     "environment": ("variables that nvsx reads and gives", _environment),
-    "webhook": ("starting runbooks from alerts", lambda: _WEBHOOK),
     "cron": ("running from cron", lambda: _CRON),
     "exit-codes": ("what exit codes mean", _exit_codes),
 }

@@ -56,7 +56,7 @@ def test_the_table(nvsx: Run) -> None:
 def test_an_empty_project_says_how_to_begin(nvsx: Run) -> None:
     code, out, _ = nvsx("list")
     assert code == 0
-    assert "nvsx init" in out
+    assert "nvsx help runbooks" in out
 
 
 def test_list_as_json(nvsx: Run) -> None:

@@ -156,14 +156,18 @@ class Catalog:
     def _resolve(self, path: str) -> Path:
         if isinstance(self.library, ProjectLibrary):
             return self.library.resolve(path)
-        raise NotFoundHere(f"{path} is in the bundled library, which has no files of its own", hint="nvsx setup")
+        raise NotFoundHere(
+            f"{path} is in the bundled library, which has no files of its own", hint="nvsx --project DIR"
+        )
 
     def _not_found(self, wanted: str, summaries: tuple[Summary, ...]) -> NotFoundHere:
         from nvsx.nearest import nearest
 
         known = {summary.name: summary.nickname for summary in summaries}
         if not known:
-            return NotFoundHere(f"there is no runbook {wanted} in {self.where}: it holds none", hint="nvsx setup")
+            return NotFoundHere(
+                f"there is no runbook {wanted} in {self.where}: it holds none", hint="nvsx --project DIR list"
+            )
         words = {word: name for name, nickname in known.items() for word in (name, nickname, f"#{nickname}")}
         near = nearest(wanted, words)
         there = ", ".join(f"{name} (#{nickname})" if nickname else name for name, nickname in known.items())

@@ -59,7 +59,7 @@ def overview() -> str:
 
 _LAST = """\
   nvsx COMMAND --help                one command
-  nvsx help TOPIC                    runbooks, hooks, environment, webhook, cron, exit-codes"""
+  nvsx help TOPIC                    runbooks, hooks, environment, cron, exit-codes"""
 
 
 def command_help(name: str) -> str:

@@ -47,7 +47,7 @@ def _say_table(catalog: Catalog, summaries: tuple[Summary, ...], settings: Setti
     from nvsx.terminal import is_terminal, paint_for, say, size, table
 
     if not summaries:
-        say(f"no runbooks in {catalog.where}; make one with: nvsx init NAME")
+        say(f"no runbooks in {catalog.where}; what one looks like: nvsx help runbooks")
         return
     rows = [
         (summary.name, f"#{summary.nickname}" if summary.nickname else "", summary.title, ", ".join(summary.tags))
