@@ -8,7 +8,7 @@ WORKERS ?= 2
 SUITE := build/suite/jsonschema-4.26.0.tar.gz
 SOURCES := $(shell find nvsx schemas runbooks scripts -type f -not -path '*/__pycache__/*') build.py
 
-.PHONY: build test e2e lint types bench demo dist clean
+.PHONY: build test lint types bench demo dist clean
 
 build: nvsx.pyz
 
@@ -26,9 +26,6 @@ $(SUITE): | $(VENV)/ready
 
 test: $(VENV)/ready nvsx.pyz $(SUITE)
 	$(BIN)/python -m pytest -n $(WORKERS)
-
-e2e: $(VENV)/ready nvsx.pyz
-	$(BIN)/python -m pytest -p no:xdist tests/e2e
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -20,9 +20,7 @@ _COLORS = {"error": "red", "warning": "yellow", "note": "grey"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runbooks", nargs="*", metavar="RUNBOOK", help="name or nickname (default: all of the project)"
-    )
+    parser.add_argument("runbooks", nargs="*", metavar="RUNBOOK", help="name or nickname (default: all of the project)")
     parser.add_argument("--strict", action="store_true", help="warnings fail as errors do")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="form (default table)")
 
