@@ -7,15 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nvsx.errors import Exit
 from tests.rehearsing import CHECKOUT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEMO = [sys.executable, "-m", "nvsx", "demo", "--seed", "1"]
 
@@ -93,6 +91,12 @@ def test_json_lines_go_to_a_pipe_and_text_to_stderr(env: dict[str, str]) -> None
     assert (events[0], events[-1]) == ("start", "finish")
     assert "PASSED" in done.stderr
     assert "\x1b" not in done.stderr
+    # The verdict and its table must fit a screen of 24 lines together with whatever follows them.
+    tail = done.stderr.splitlines()[-22:]
+    assert any("PASSED" in line for line in tail)
+    kept = Path(tail[-1].rpartition(" ")[2])
+    assert kept.name == "messages.txt"
+    assert "hooks.slack.example" in kept.read_text()
 
 
 def test_without_home_and_path_it_still_runs(tmp_path: Path) -> None:

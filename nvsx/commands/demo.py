@@ -9,6 +9,7 @@ from nvsx.app.output import output_arguments, sink_for
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from nvsx.settings import Settings
     from nvsx.sim.catcher import Message
@@ -66,20 +67,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             rng=random.Random(),  # noqa: S311 - a run's id, not a secret
         )
     )
-    if args.output not in ("jsonl", "quiet"):
-        _show_messages(rehearsed.messages)
+    _keep_messages(rehearsed.messages, base, told=args.output not in ("jsonl", "quiet"))
     return int(rehearsed.outcome.exit_code)
 
 
-def _show_messages(messages: list[Message]) -> None:
-    """What hooks would have sent, on stderr: nothing of it left this machine."""
+def _keep_messages(messages: list[Message], base: Path, *, told: bool) -> None:
+    """What hooks would have sent, as a file; one line about it, so that the verdict stays on a small screen."""
     from nvsx.terminal import warn
 
-    if messages:
-        warn(f"\n  nothing left this machine; {len(messages)} messages would have been sent:")
-    for message in messages:
-        body = message.body if len(message.body) <= 160 else f"{message.body[:159]}…"
-        warn(f"    {message.method} {message.url}\n      {' '.join(body.split())}")
+    if not messages:
+        return
+    file = base / "messages.txt"
+    file.write_text("".join(f"{m.method} {m.url}\n{m.body}\n\n" for m in messages), encoding="utf-8")
+    if told:
+        warn(f"  nothing left this machine; {len(messages)} messages would have been sent: {file}")
 
 
 def _speed(text: str) -> float:
