@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.app.shellcheck import check_scripts
 from nvsx.catalog import config_schema
 from nvsx.catalog.library import FOLDER
+from nvsx.config import ConfigInvalid, read_config
 from nvsx.documents import problems as schema_problems
 from nvsx.engine.environment import VARIABLES
 from nvsx.errors import DocumentInvalid, NvsxError, Place
@@ -154,6 +155,10 @@ def _config(catalog: Catalog) -> tuple[list[Problem], list[_Use]]:
     found = list(schema_problems(document, config_schema()))
     if found:
         return found, []
+    try:
+        read_config(document.data)
+    except ConfigInvalid as problem:
+        return [error(document.place(problem.path), dotted(problem.path), problem.fact)], []
     named = document.data.get("hooks", {}).items()
     uses = [_hook(document, ("hooks", name), script) for name, script in named]
     heartbeat = document.data.get("heartbeat", {})

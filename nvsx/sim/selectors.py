@@ -1,10 +1,11 @@
-"""Field and label selectors with the API server's own meaning: a typing error must fail here as it would there."""
+"""Field selectors with the API server's own meaning: a typing error must fail here as it would there."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from nvsx.selectors import Requirement, parse_labels
 from nvsx.sim.status import BadRequest
 
 if TYPE_CHECKING:
@@ -46,48 +47,6 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "secrets": frozenset({"type"}),
     "jobs": frozenset({"status.successful"}),
 }
-_NAME = r"(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
-_KEY = re.compile(_NAME + r"\Z")
-_EQUALS = re.compile(rf"({_NAME})\s*(==|=|!=)\s*([A-Za-z0-9._-]*)\Z")
-_SET = re.compile(rf"({_NAME})\s+(in|notin)\s*\(([^()]*)\)\Z")
-
-
-class Requirement(NamedTuple):
-    """One term of a selector: `operator` is in, notin, exists or absent."""
-
-    key: str
-    operator: str
-    values: frozenset[str] = frozenset()
-
-    def admits(self, labels: Mapping[str, str]) -> bool:
-        if self.operator == "exists":
-            return self.key in labels
-        if self.operator == "absent":
-            return self.key not in labels
-        inside = self.key in labels and labels[self.key] in self.values
-        return inside if self.operator == "in" else not inside
-
-
-def parse_labels(text: str) -> tuple[Requirement, ...]:
-    """The terms of a label selector (`a=b,c!=d,e in (f,g),h,!i`); BadRequest says which one is malformed."""
-    return tuple(_label_term(term.strip()) for term in _split(text)) if text.strip() else ()
-
-
-def _split(text: str) -> list[str]:
-    return re.split(r",(?![^()]*\))", text)
-
-
-def _label_term(term: str) -> Requirement:
-    if equals := _EQUALS.match(term):
-        operator = "notin" if equals[3] == "!=" else "in"
-        return Requirement(equals[1], operator, frozenset({equals[4]}))
-    if chosen := _SET.match(term):
-        return Requirement(chosen[1], chosen[3], frozenset(value.strip() for value in chosen[4].split(",")))
-    if term.startswith("!") and _KEY.match(term[1:].strip()):
-        return Requirement(term[1:].strip(), "absent")
-    if _KEY.match(term):
-        return Requirement(term, "exists")
-    raise BadRequest(f"unable to parse requirement: {term!r} is not a label selector")
 
 
 def parse_fields(text: str, resource: str) -> tuple[Requirement, ...]:
@@ -129,7 +88,10 @@ def _text(value: Any) -> str:
 def matcher(resource: str, namespace: str, field_selector: str, label_selector: str) -> Callable[[Object], bool]:
     """A predicate over objects of `resource`; BadRequest for selectors that the API server would refuse."""
     fields = parse_fields(field_selector, resource)
-    labels = parse_labels(label_selector)
+    try:
+        labels = parse_labels(label_selector)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
     keys = {term.key for term in fields}
 
     def matches(thing: Object) -> bool:
