@@ -143,16 +143,25 @@ def quarantine_events(node: Object) -> tuple[QuarantineEvent, ...]:
     """The health events for which fault-quarantine holds the node, oldest first; () when there are none or they are
     unreadable (a damaged annotation is evidence of nothing).
     """
-    text = annotations_of(node).get(EVENTS_ANNOTATION)
-    if not text:
-        return ()
     try:
-        listed = json.loads(text)
+        listed = annotated_events(node)
     except ValueError:
         return ()
-    if not isinstance(listed, list):
-        return ()
     return tuple(_quarantine_event(raw) for raw in listed if isinstance(raw, dict))
+
+
+def annotated_events(node: Object) -> list[Any]:
+    """The quarantine annotation's list as it stands there, [] without one. ValueError, with the fact, if it is none."""
+    text = annotations_of(node).get(EVENTS_ANNOTATION)
+    if not text:
+        return []
+    try:
+        listed = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise ValueError(f"is not JSON: {text[:60]!r}") from None
+    if not isinstance(listed, list):
+        raise ValueError(f"must be a list (found {text[:60]!r})")
+    return listed
 
 
 def _quarantine_event(raw: dict[str, Any]) -> QuarantineEvent:
