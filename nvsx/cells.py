@@ -14,7 +14,7 @@ def width(text: str) -> int:
     """Terminal cells that `text` takes. Control characters count as nothing: see `printable`."""
     if text.isascii():
         return len(text) if text.isprintable() else sum(char.isprintable() for char in text)
-    return sum(size for _, size in _clusters(text))
+    return sum(size for _, size in clusters(text))
 
 
 def clip(text: str, cells: int, mark: str = ELLIPSIS) -> str:
@@ -25,7 +25,7 @@ def clip(text: str, cells: int, mark: str = ELLIPSIS) -> str:
     if room < 0:
         mark, room = "", cells
     kept, used = [], 0
-    for cluster, size in _clusters(text):
+    for cluster, size in clusters(text):
         if used + size > room:
             break
         kept.append(cluster)
@@ -66,19 +66,19 @@ def _escaped(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _clusters(text: str) -> list[tuple[str, int]]:
+def clusters(text: str) -> list[tuple[str, int]]:
     """Characters with what attaches to them, each with its width: cutting between two of them tears nothing apart."""
-    clusters: list[tuple[str, int]] = []
+    found: list[tuple[str, int]] = []
     joining = False
     for char in text:
         size = _char_width(char)
-        if clusters and (size == 0 or joining):
-            before, total = clusters[-1]
-            clusters[-1] = (before + char, 2 if char == _EMOJI_STYLE and total == 1 else total)
+        if found and (size == 0 or joining):
+            before, total = found[-1]
+            found[-1] = (before + char, 2 if char == _EMOJI_STYLE and total == 1 else total)
         else:
-            clusters.append((char, size))
-        joining = char == _JOINER and clusters[-1][1] == 2
-    return clusters
+            found.append((char, size))
+        joining = char == _JOINER and found[-1][1] == 2
+    return found
 
 
 def _char_width(char: str) -> int:

@@ -60,6 +60,7 @@ class SimulatedClock:
         self._passed = 0.0
         self._holds = 0
         self._read = 0.0  # the machine's clock when `_passed` was last brought up to it, while held
+        self._waiting = (0.0, 0.0)  # the machine's clock when a wait began, and its simulated length
 
     def now(self) -> float:
         return self._start + self.monotonic()
@@ -70,6 +71,14 @@ class SimulatedClock:
             self._passed += read - self._read
             self._read = read
         return self._passed
+
+    def glance(self) -> float:
+        """Wall time for a display, from any thread: it also moves while the loop waits for its next timer."""
+        read, (began, length) = time.monotonic(), self._waiting
+        if self._holds:
+            return self._start + self._passed + max(0.0, read - self._read)
+        waited = min((read - began) * self.speed, length) if length else 0.0
+        return self._start + self._passed + waited
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -100,7 +109,9 @@ class SimulatedClock:
             self._passed += timeout
             return ready
         began = time.monotonic()
+        self._waiting = (began, timeout)
         ready = select(timeout / self.speed)
+        self._waiting = (0.0, 0.0)
         # A wait that ran its whole length must reach its timer, whatever the machine's scheduler added or rounded.
         self._passed += (time.monotonic() - began) * self.speed if ready else timeout
         return ready

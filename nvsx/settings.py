@@ -35,6 +35,7 @@ _CONFIG_KEYS = {"--context": "context", "--namespace": "namespace", "--state-dir
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSWORD")
 _SECRET_ENDINGS = ("_KEY", "WEBHOOK_URL")
 _SHORTEST_SECRET = 8
+_RICH_TERMS = ("256", "direct", "kitty", "alacritty", "ghostty", "wezterm")
 
 
 class Settings(NamedTuple):
@@ -50,6 +51,7 @@ class Settings(NamedTuple):
     mongo_uri: str
     color: str  # auto, always or never, with NO_COLOR and TERM taken into account
     deep_color: bool  # the terminal has 24-bit colour
+    few_colors: bool  # the terminal has 16 colours only
     verbose: bool
     home: Path | None
     uid: int
@@ -88,6 +90,7 @@ def load(
         mongo_uri=chosen["--mongo-uri"],
         color=_color(flags.get("--color", ""), environ),
         deep_color=environ.get("COLORTERM", "") in ("truecolor", "24bit"),
+        few_colors=not any(word in environ.get("TERM", "") for word in _RICH_TERMS),
         verbose="--verbose" in flags,
         home=home,
         uid=os.getuid(),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from nvsx.ports import Sink
     from nvsx.settings import Settings
@@ -15,17 +16,31 @@ MODES = ("auto", "deck", "plain", "text", "jsonl", "quiet")
 
 def output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--output", choices=MODES, default="auto", help="auto: text on a terminal, else JSON lines on stdout"
+        "--output",
+        choices=MODES,
+        default="auto",
+        help="auto: the deck on a terminal, else JSON lines (text on stderr)",
     )
     parser.add_argument("--plain", action="store_const", dest="output", const="plain", help="same as --output plain")
     parser.add_argument("--no-dwell", action="store_false", dest="dwell", help="no pauses for an audience")
 
 
-def sink_for(args: argparse.Namespace, settings: Settings) -> Sink:
-    """The sink for the chosen output; dwelling makes sense only where somebody watches live."""
-    from nvsx.sinks.choose import Look, choose
+def dwells(args: argparse.Namespace) -> bool:
+    """Whether to pause for an audience: only where somebody watches the deck."""
     from nvsx.terminal import is_terminal
 
-    args.dwell = args.dwell and args.output in ("auto", "deck") and is_terminal(1)
-    look = Look(color=settings.color, deep_color=settings.deep_color, verbose=settings.verbose)
+    return bool(args.dwell) and args.output in ("auto", "deck") and is_terminal(1)
+
+
+def sink_for(args: argparse.Namespace, settings: Settings, now: Callable[[], float]) -> Sink:
+    """The sink for the chosen output. `now` is the run's wall time, for the deck's clocks."""
+    from nvsx.sinks.choose import Look, choose
+
+    look = Look(
+        color=settings.color,
+        deep_color=settings.deep_color,
+        few_colors=settings.few_colors,
+        now=now,
+        verbose=settings.verbose,
+    )
     return choose(args.output, look)

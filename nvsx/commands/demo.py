@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from nvsx.app.output import output_arguments, sink_for
+from nvsx.app.output import dwells, output_arguments, sink_for
 
 if TYPE_CHECKING:
     import argparse
@@ -43,7 +43,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.settings import process_environment, secret_values
 
     base = temporary_base("nvsx-demo-")
-    sink = sink_for(args, settings)
     catalog = Catalog.for_settings(settings)
     root = settings.project or unpack_bundled(base)
     rehearsal = Rehearsal(
@@ -55,14 +54,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         secrets=secret_values(settings),
         seed=args.seed,
         drill=False,
-        dwell=args.dwell,
+        dwell=dwells(args),
     )
     clock = SimulatedClock(start=RealClock().now(), speed=args.speed)
     rehearsed = clock.run(
         rehearse(
             rehearsal,
             clock=clock,
-            sink=sink,
+            sink=sink_for(args, settings, clock.glance),
             scripts=ProjectScripts(root),
             rng=random.Random(),  # noqa: S311 - a run's id, not a secret
         )

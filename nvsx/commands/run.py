@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from nvsx.app.output import output_arguments, sink_for
+from nvsx.app.output import dwells, output_arguments, sink_for
 
 if TYPE_CHECKING:
     import argparse
@@ -38,9 +38,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.drill:
         _confirm_drill(args)
     assets.preload()
-    session = Session(settings, RealClock(), random.Random())  # noqa: S311 - a run's id, not a secret
-    sink = (lambda: sink_for(args, settings)) if not args.dry_run else None
-    request = Request(runbook, args.target_node, args.since, drill=args.drill, dwell=args.dwell)
+    clock = RealClock()
+    session = Session(settings, clock, random.Random())  # noqa: S311 - a run's id, not a secret
+    sink = (lambda: sink_for(args, settings, clock.now)) if not args.dry_run else None
+    request = Request(runbook, args.target_node, args.since, drill=args.drill, dwell=dwells(args))
     if sink is None:
         from nvsx.app.dryrun import dry_run
         from nvsx.terminal import say

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.errors import UsageError
 from nvsx.sinks.fanout import Fanout
-from nvsx.terminal import is_terminal, paint_for, same_file, shows
+from nvsx.terminal import is_terminal, paint_for, same_file, shows, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,14 @@ MODES = ("auto", "deck", "plain", "text", "jsonl", "quiet")
 
 
 class Look(NamedTuple):
-    """How text is drawn: `color` is auto, always or never; `table` ends each run with its summary."""
+    """How a run is drawn: `color` is auto, always or never; `now` is the run's time for the deck (without it, text);
+    `table` ends each run with its summary.
+    """
 
     color: str = "auto"
     deep_color: bool = False
+    few_colors: bool = False
+    now: Callable[[], float] | None = None
     verbose: bool = False
     table: bool = True
 
@@ -43,8 +47,9 @@ def choose(
 ) -> Sink:
     """The sink for `--output MODE`. UsageError for an unknown mode, and for the deck where there is no terminal.
 
-    auto: the deck on a terminal, otherwise JSON lines on stdout and text on stderr; where both are one file, text only.
-    plain: that second form anywhere; on a terminal text only. text, jsonl: on stdout. quiet: the verdict on stderr.
+    auto: the deck on a terminal (text on a small one), otherwise JSON lines on stdout and text on stderr; where both
+    are one file, text only. plain: that second form anywhere; on a terminal text only. text, jsonl: on stdout.
+    quiet: the verdict on stderr.
     """
     out = stdout or _standard(1, "stdout")
     err = stderr or _standard(2, "stderr")
@@ -61,7 +66,30 @@ def _auto(look: Look, out: Stream, err: Stream) -> list[Sink]:
 def _deck(look: Look, out: Stream, _: Stream) -> list[Sink]:
     if not is_terminal(out.descriptor):
         raise UsageError("--output deck needs a terminal on stdout", hint="--output auto")
-    return [_text(look, out)]
+    from nvsx.deck.frame import SMALLEST
+
+    columns, rows = size(out.descriptor)
+    if look.now is None or columns < SMALLEST[0] or rows < SMALLEST[1]:
+        return [_text(look, out)]
+    return [_screen(look, out, look.now)]
+
+
+def _screen(look: Look, out: Stream, now: Callable[[], float]) -> Sink:
+    from nvsx.sinks.ansi import Painter
+    from nvsx.sinks.keyboard import Keyboard
+    from nvsx.sinks.screen import Screen
+
+    depth = 0 if look.color == "never" else 24 if look.deep_color else 4 if look.few_colors else 8
+    ascii_only = not out.shows_glyphs
+    return Screen(
+        out.descriptor,
+        now=now,
+        painter=Painter(depth=depth, encoding=out.encoding, ascii_only=ascii_only),
+        keyboard=Keyboard(),
+        text=lambda: _text(look, out),
+        paint=paint_for(out.descriptor, look.color, deep=look.deep_color),
+        ascii_only=ascii_only,
+    )
 
 
 def _plain(look: Look, out: Stream, err: Stream) -> list[Sink]:

@@ -1,0 +1,1 @@
+"""Golden frames of the deck: the runs that they show, and `python -m tests.frames`, which draws them anew."""
