@@ -165,6 +165,20 @@ class TimedOut(ClusterError):
     code = "timed-out"
 
 
+class TlsRefused(ClusterError):
+    """One side did not accept the other's certificate, or one spoke TLS and the other did not."""
+
+    code = "tls-refused"
+    lasting = True
+
+
+class BadAddress(ClusterError):
+    """An address (a database's URI) that nothing can be connected to because of how it is written."""
+
+    code = "bad-address"
+    lasting = True
+
+
 class Garbled(ClusterError):
     """An answer came and is not what the API speaks."""
 

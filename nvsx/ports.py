@@ -102,6 +102,53 @@ class Cluster(Protocol):
         """Run a read-only command in a container and return its stdout."""
         ...
 
+    def converse(self, namespace: str, pod: str, container: str, argv: Sequence[str]) -> Conversation:
+        """Start a read-only command in a container that answers what is written to it. Who starts it closes it."""
+        ...
+
+
+class Conversation(Protocol):
+    """A running command that reads and writes; `nvsx.cluster.processes.LongProcess` is one."""
+
+    async def read(self) -> bytes:
+        """The next bytes of its stdout; b"" when that has ended."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Write all of `data`. BrokenPipeError when it no longer reads."""
+        ...
+
+    async def wait(self) -> int | None:
+        """Its exit code, None when a signal ended it."""
+        ...
+
+    async def close(self) -> None: ...
+
+    @property
+    def errors(self) -> str:
+        """The end of its stderr."""
+        ...
+
+
+class Database(Protocol):
+    """Reads of NVSentinel's database. Every method raises a `ClusterError` when it could not look."""
+
+    async def find(
+        self, collection: str, filter_: Mapping[str, Any], *, fields: Mapping[str, Any] | None = None,
+        sort: Mapping[str, int] | None = None, limit: int = 1000,
+    ) -> list[Object]:  # fmt: skip
+        """The first `limit` documents that match, as extended JSON. "" as collection means NVSentinel's health events.
+
+        A database or collection that does not exist is NotFound, not an empty answer.
+        """
+        ...
+
+    async def count(self, collection: str, filter_: Mapping[str, Any], *, limit: int = 0) -> int:
+        """How many documents match; counting stops at `limit` (0: never)."""
+        ...
+
+    async def close(self) -> None: ...
+
 
 class Journal(Protocol):
     """The run's memory across a crash. Awaited around every effect: if it fails, the effect does not start."""

@@ -14,7 +14,7 @@ FLOORS = {
     5: "commands",
     4: "app",
     3: "engine sinks triggers doctor sim topics",
-    2: "cluster ledger catalog documents assets settings terminal httpd claude bugreport",
+    2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport",
     1: "runbook watches healthevents routing admission deck arguments envfile shells",
     0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
     " config",

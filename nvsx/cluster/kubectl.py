@@ -162,6 +162,10 @@ class Kubectl:
         arguments = exec_arguments(namespace, pod, container, argv, interactive=bool(stdin))
         return await self.read(*arguments, stdin=stdin, timeout_s=EXEC_TIMEOUT_S)
 
+    def converse(self, namespace: str, pod: str, container: str, argv: Sequence[str]) -> processes.LongProcess:
+        """A mongosh in a container, to be written to and read from; kubectl's own complaint is in its `errors`."""
+        return self.open(*exec_arguments(namespace, pod, container, argv, interactive=True), writable=True)
+
     # The doors below it, for doctor and mongosh.
 
     async def read(self, *arguments: str, stdin: bytes = b"", timeout_s: float = DEADLINE_S) -> bytes:

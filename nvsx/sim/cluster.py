@@ -15,7 +15,7 @@ from nvsx.sim.world import Request
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from nvsx.ports import Object
+    from nvsx.ports import Conversation, Object
     from nvsx.sim.podlogs import Line
     from nvsx.sim.world import World
 
@@ -97,7 +97,14 @@ class SimulatedCluster:
 
     async def exec(self, namespace: str, pod: str, container: str, argv: Sequence[str], stdin: bytes = b"") -> bytes:
         """Refused: there is nothing in a simulated container to run a command."""
-        raise NotSimulated(
+        raise self._no_exec(namespace, pod, argv)
+
+    def converse(self, namespace: str, pod: str, container: str, argv: Sequence[str]) -> Conversation:
+        """Refused likewise; documents of the World are read through `SimulatedDatabase`."""
+        raise self._no_exec(namespace, pod, argv)
+
+    def _no_exec(self, namespace: str, pod: str, argv: Sequence[str]) -> NotSimulated:
+        return NotSimulated(
             f"the simulated cluster does not run commands in pods ({namespace}/{pod}: {' '.join(argv[:1])})", hint=_HINT
         )
 
