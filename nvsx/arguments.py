@@ -56,6 +56,11 @@ def _checked(name: str, value: str) -> str:
     placeholder = GLOBAL_FLAGS[name][0]
     if not value or value.startswith("-"):
         usage_error(f"{name} needs a value: {name} {placeholder}")
+    if name == "--mongo-uri" and ":" in value.rpartition("@")[0].partition("://")[2]:
+        usage_error(
+            "a password on a command line can be read by every user of this machine",
+            hint="put NVSX_MONGO_URI=... into nvsx.env, or export it",
+        )
     if name == "--color" and value not in COLORS:
         usage_error(f"--color is one of {', '.join(COLORS)}, not {value!r}")
     return value

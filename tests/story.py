@@ -24,6 +24,7 @@ from nvsx.events import Finish, Hook, Note, Prerequisite, RunEvent, StageEnd, Wa
 from nvsx.journal import MemoryJournal
 from nvsx.runbook.parse import parse
 from nvsx.sim.cluster import SimulatedCluster
+from nvsx.sim.database import SimulatedDatabase
 from nvsx.sim.world import World
 
 if TYPE_CHECKING:
@@ -268,7 +269,9 @@ class Story:
             dwell=self._dwell,
             trigger=TriggerFacts(incident_key=self._key),
         )
-        view = View(SimulatedCluster(self.world), self.clock, rng=random.Random(1))
+        view = View(
+            SimulatedCluster(self.world), self.clock, rng=random.Random(1), database=SimulatedDatabase(self.world)
+        )
         run = Run(
             plan,
             view=view,

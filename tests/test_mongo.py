@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
+from nvsx.arguments import split_flags
 from nvsx.clock import RealClock
 from nvsx.cluster.kubectl import Kubectl
 from nvsx.errors import (
@@ -28,6 +29,7 @@ from nvsx.errors import (
     TlsRefused,
     Unauthorized,
     Unreachable,
+    UsageError,
 )
 from nvsx.health import HealthEvent
 from nvsx.healthevents import from_document
@@ -558,3 +560,9 @@ def test_classification(error: dict[str, Any], kind: str) -> None:
     found = classify_answer(error, command="mongosh")
     assert found.code == kind
     assert found.message
+
+
+def test_a_password_is_not_taken_from_the_command_line() -> None:
+    with pytest.raises(UsageError, match="can be read by every user"):
+        split_flags(["list", "--mongo-uri", "mongodb://root:secret@h/"])
+    assert split_flags(["--mongo-uri=mongodb://reader@h:27017/"])[0] == {"--mongo-uri": "mongodb://reader@h:27017/"}

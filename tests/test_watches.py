@@ -375,7 +375,10 @@ def test_log_patterns_match_lines_of_this_incident_once_and_for_all() -> None:
 def test_documents_are_counted_and_their_filter_stays_data() -> None:
     hostile = {"healthevent.nodename": '"); db.dropDatabase(); ("'}
     compiled = compile_clause(clause("mongo-event", filter=hostile, count=2))
-    source = DocumentSource("HealthEvents", json.dumps(hostile))
+    (source,) = compiled.predicate.sources(Incident(NODE, T0))
+    assert isinstance(source, DocumentSource)
+    assert (source.collection, source.enough) == ("HealthEvents", 2)
+    assert json.loads(source.filter)["$and"][0] == hostile
     for found, state in ((1, "unmet"), (2, "met")):
         tracker = ClauseTracker(compiled, position="0", latches=False)
         assert tracker.look({source: Documents(found)}, Incident(NODE, T0), NOW).state == state

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nvsx.clock import Clock
     from nvsx.engine.plan import Plan, Scripts
-    from nvsx.ports import Cluster, Journal, Sink
+    from nvsx.ports import Cluster, Database, Journal, Sink
 
 _STOPS = {signal.SIGINT: Exit.INTERRUPTED, signal.SIGTERM: Exit.TERMINATED}
 
@@ -34,9 +34,10 @@ async def execute(
     sink: Sink,
     scripts: Scripts,
     on_note: Callable[[str], None] | None = None,
+    database: Database | None = None,
 ) -> Outcome:
     """Run a plan. SIGINT and SIGTERM stop it in order; SIGHUP (a dropped ssh) does not stop it at all."""
-    view = View(cluster, clock, on_note=on_note)
+    view = View(cluster, clock, on_note=on_note, database=database)
     try:
         path = plan.environment.get("PATH") or os.defpath
         real = shutil.which("kubectl", path=path) or ""

@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
     from nvsx.clock import Clock
     from nvsx.model import Runbook
-    from nvsx.ports import Sink
+    from nvsx.ports import Cluster, Database, Sink
     from nvsx.settings import Settings
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """For hooks where there is no PATH at all, as a very bare cron has it."""
+
+LONGEST_WORD = 1000
+"""Longer words of a command line are cut when `-v` shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,20 @@ class Session:
         self.context, self.environment = pinned.context, pinned.env
         return Kubectl(env=pinned.env, clock=self.clock, cwd=str(self.root), context=pinned.context, mark=self.run_id)
 
+    def database(self, cluster: Cluster) -> Database:
+        """NVSentinel's database; nothing is started before the first question."""
+        from nvsx.mongo.database import Mongo
+
+        return Mongo(
+            cluster,
+            env=self.environment,
+            clock=self.clock,
+            namespace=self.settings.namespace,
+            uri=self.settings.mongo_uri,
+            cwd=str(self.root),
+            mark=self.run_id,
+        )
+
 
 async def run_live(request: Request, session: Session, sink: Callable[[], Sink]) -> int:
     """Run on the current cluster; returns the exit code. `sink` is made only once the run is certain to start."""
@@ -111,6 +128,7 @@ async def run_live(request: Request, session: Session, sink: Callable[[], Sink])
             sink=sink(),
             scripts=ProjectScripts(session.root),
             on_note=warn,
+            database=session.database(cluster),
         )
     return int(outcome.exit_code)
 
@@ -124,7 +142,9 @@ def shown_commands(*, verbose: bool) -> Iterator[None]:
     import shlex
 
     def show(argv: Sequence[str], pid: int) -> None:
-        warn(f"+ {shlex.join(os.fsdecode(word) for word in argv)}")
+        words = [os.fsdecode(word) for word in argv]
+        # The program for mongosh is constant and a page long.
+        warn(f"+ {shlex.join(word if len(word) <= LONGEST_WORD else f'{word[:12]}…' for word in words)}")
 
     with observing(show):
         yield

@@ -15,6 +15,7 @@ from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.sim import simulate
 from nvsx.sim.catcher import VARIABLES, Catcher, Message
+from nvsx.sim.database import SimulatedDatabase
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ async def rehearse(
                 sink=sink,
                 scripts=scripts,
                 on_note=on_note,
+                database=SimulatedDatabase(world),
             )
         finally:
             play.cancel()

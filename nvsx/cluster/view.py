@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 from nvsx.cluster.discovery import Versions
+from nvsx.cluster.documentfeed import DocumentFeed
 from nvsx.cluster.feed import Feed, Subscription
 from nvsx.cluster.logfeed import LogFeed, LogSubscription
 from nvsx.cluster.stream import Stream
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from nvsx.clock import Clock
     from nvsx.errors import ClusterError
-    from nvsx.ports import ApiPath, Cluster, LogLine, Seen
+    from nvsx.ports import ApiPath, Cluster, Database, LogLine, Seen
 
 LINGER_S = 10.0
 """A stream outlives its last subscriber this long: stages unsubscribe and subscribe again in a moment."""
@@ -35,7 +36,7 @@ class View:
 
     def __init__(
         self, cluster: Cluster, clock: Clock, *, whole_fleet: bool = False, rng: random.Random | None = None,
-        on_note: Callable[[str], None] | None = None,
+        on_note: Callable[[str], None] | None = None, database: Database | None = None,
     ) -> None:  # fmt: skip
         self._cluster = cluster
         self._clock = clock
@@ -46,6 +47,7 @@ class View:
         self._feeds: dict[ApiPath, Feed] = {}
         self._log_feeds: dict[tuple[str, str, str], list[LogFeed]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._database = database
         self._closed = False
 
     def subscribe(self, path: ApiPath, on_change: Callable[[Seen], None], *, name: str = "") -> Subscription:
@@ -85,6 +87,18 @@ class View:
             feed.task = self._spawn(feed.run(), f"logs {namespace} {selector or pod}")
         return feed.join(since, on_line, on_blind)
 
+    def follow_documents(
+        self, collection: str, filter_: str, enough: int, on_found: Callable[[int, ClusterError | None], None]
+    ) -> DocumentFeed:
+        """Call `on_found(count, blind)` when the number of matching documents, or the sight of them, has changed.
+
+        `filter_` is extended JSON; counting stops at `enough`. One process serves all who ask.
+        """
+        assert not self._closed, "the view is closed"
+        feed = DocumentFeed(self._database, self._clock, collection, filter_, enough, on_found, rng=self._rng)
+        feed.start(self._spawn(feed.run(), f"documents {collection}"))
+        return feed
+
     async def close(self) -> None:
         """End every stream and wait until it has ended; no callback is called afterwards."""
         self._closed = True
@@ -95,6 +109,8 @@ class View:
             task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        if self._database is not None:
+            await self._database.close()
         self._feeds.clear()
         self._log_feeds.clear()
 

@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nvsx.errors import NotInstalled
 from nvsx.events import Watch
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.incident import observe
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nvsx.clock import Clock
+    from nvsx.cluster.documentfeed import DocumentFeed
     from nvsx.cluster.feed import Subscription
     from nvsx.cluster.logfeed import LogSubscription
     from nvsx.cluster.view import View
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nvsx.model import Stage
     from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
-    from nvsx.watches.predicate import Sight, Source
+    from nvsx.watches.predicate import DocumentSource, Sight, Source
     from nvsx.watches.tracker import Change
     from nvsx.watches.verdict import Verdict
 
@@ -84,7 +84,7 @@ class Watching:
         ]
         self._armed = 0  # index of the stage that is armed; those before it are decided
         self._sights: dict[Source, Sight] = {}
-        self._subscriptions: list[Subscription | LogSubscription] = []
+        self._subscriptions: list[Subscription | LogSubscription | DocumentFeed] = []
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._node_seen = False
@@ -173,7 +173,15 @@ class Watching:
         elif isinstance(source, LogSource):
             self._follow(source)
         else:
-            self._sights[source] = Documents(0, NO_DATABASE)
+            self._count(source)
+
+    def _count(self, source: DocumentSource) -> None:
+        def on_found(count: int, blind: ClusterError | None) -> None:
+            self._sights[source] = Documents(count, blind)
+            self._look()
+
+        feed = self._view.follow_documents(source.collection, source.filter, source.enough, on_found)
+        self._subscriptions.append(feed)
 
     def _follow(self, source: LogSource) -> None:
         patterns = {predicate for stage in self._stages for predicate in stage.tracker.log_patterns(source)}
@@ -260,9 +268,3 @@ def as_event(stage: str, change: Change) -> Watch:
         verdict.version,
         verdict.inferred,
     )
-
-
-NO_DATABASE = NotInstalled(
-    "NVSentinel's database is not read by this version",
-    hint="watch the node instead: kinds node-condition and nvsentinel-state show every fault that cordons",
-)

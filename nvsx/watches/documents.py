@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from nvsx.watches import verdict
+from nvsx.watches.incident import CLOCK_SKEW_S
 from nvsx.watches.predicate import Documents, DocumentSource
 
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from nvsx.watches.incident import Incident
     from nvsx.watches.predicate import Sight, Source
     from nvsx.watches.verdict import Verdict
+
+HEALTH_EVENTS = "HealthEvents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +34,21 @@ class DatabaseDocuments:
         return f"{self.count} document{'s' if self.count != 1 else ''} in {self.collection} matching {self.filter}"
 
     def sources(self, incident: Incident) -> tuple[Source, ...]:
-        return (DocumentSource(self.collection, self.filter),)
+        return (self._source(incident),)
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
-        sight = sights[DocumentSource(self.collection, self.filter)]
+        sight = sights[self._source(incident)]
         assert isinstance(sight, Documents)
         detail = f"{sight.found} of {self.count} documents"
         return verdict.met(detail) if sight.found >= self.count else verdict.unmet(detail)
+
+    def _source(self, incident: Incident) -> DocumentSource:
+        """Health events are kept for 30 days: only those of this node and incident count, unless the filter says so."""
+        wanted: list[dict[str, Any]] = [json.loads(self.filter)]
+        if self.collection == HEALTH_EVENTS and '"createdAt"' not in self.filter:
+            since = datetime.fromtimestamp(int(incident.since) - CLOCK_SKEW_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            wanted.append({"createdAt": {"$gte": {"$date": since}}})
+        if self.collection == HEALTH_EVENTS and incident.node and '"healthevent.nodename"' not in self.filter:
+            wanted.append({"healthevent.nodename": incident.node})
+        text = self.filter if len(wanted) == 1 else json.dumps({"$and": wanted}, ensure_ascii=False)
+        return DocumentSource(self.collection, text, self.count)

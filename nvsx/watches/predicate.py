@@ -29,6 +29,7 @@ class DocumentSource(NamedTuple):
 
     collection: str
     filter: str
+    enough: int = 1  # counting may stop here
 
 
 class Lines(NamedTuple):
