@@ -1,0 +1,59 @@
+"""Cursor: where reading the stored events has come to, so that nothing is lost and nothing is told twice.
+
+`createdAt` is set by the clock of the machine that stored the event, so documents arrive late and out of order. Each
+look therefore begins `OVERLAP_S` before the newest one, and ids seen in that span are remembered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nvsx.health import HealthEvent
+
+OVERLAP_S = 600.0
+"""Documents may become visible this much later than their own time says, or be dated this much ahead."""
+
+
+class Cursor(NamedTuple):
+    """A position in the events by time of storage (epoch seconds). A value: keep it in a file and go on from there."""
+
+    start: float  # events from before this are not asked for any more
+    seen: Mapping[str, float]  # id -> time of storage, of the events told since `start`
+
+    def advance(self, events: Iterable[HealthEvent], now: float) -> tuple[list[HealthEvent], Cursor]:
+        """The events that were not told before, in their order, and the cursor after them.
+
+        `now` is the observer's clock: an event dated ahead of it must not push the cursor past others that are due.
+        """
+        seen = dict(self.seen)
+        fresh = []
+        newest = self.start + OVERLAP_S
+        for event in events:
+            if event.id in seen or event.created_time < self.start:
+                continue
+            seen[event.id] = event.created_time
+            fresh.append(event)
+        newest = max([newest, *(time for time in seen.values() if time <= now)])
+        start = max(self.start, newest - OVERLAP_S)
+        return fresh, Cursor(start, {known: time for known, time in seen.items() if time >= start})
+
+
+def begin(now: float) -> Cursor:
+    """The cursor of a first start: what is stored from now on, late ones included, and nothing from before."""
+    return Cursor(now, {})
+
+
+def wanted(start: float, after: tuple[float, str] | None = None) -> dict[str, Any]:
+    """The filter for events from `start` on; with `after` (time, id) for those behind it, for the next page."""
+    if after is None:
+        return {"createdAt": {"$gte": _date(start)}}
+    time, last = after
+    oid = {"$oid": last}
+    return {"$or": [{"createdAt": {"$gt": _date(time)}}, {"createdAt": _date(time), "_id": {"$gt": oid}}]}
+
+
+def _date(seconds: float) -> dict[str, Any]:
+    return {"$date": {"$numberLong": str(round(seconds * 1000))}}
