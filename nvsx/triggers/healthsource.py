@@ -1,0 +1,177 @@
+"""Health events from the nodes and, where it answers, from the database, as one stream: each event is told once.
+
+The nodes are always watched: they show every fault that cordons and need no right to a database. The database adds
+events that do not cordon. Losing one of the two is `degraded`, losing both is blind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from nvsx.cluster.sight import Backoff, Sight
+from nvsx.errors import ClusterError, Garbled
+from nvsx.healthevents import Rejection, from_annotation, from_conditions, from_document
+from nvsx.healthevents.cursor import Cursor, wanted
+from nvsx.healthevents.ejson import identifier, moment
+from nvsx.ports import ApiPath
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from nvsx.clock import Clock
+    from nvsx.cluster.view import View
+    from nvsx.health import HealthEvent
+    from nvsx.ports import Database, Object, Seen
+
+PAGE = 1000
+NODES = ApiPath("v1", "nodes")
+
+
+class Told(NamedTuple):
+    """An event, and whether its node was already held for it when nvsx first looked (see `--adopt`)."""
+
+    event: HealthEvent
+    present: bool = False
+
+
+class SourceState(NamedTuple):
+    """Why either way cannot be looked at now; None: it can. `database` stays None where none is asked."""
+
+    nodes: ClusterError | None = None
+    database: ClusterError | None = None
+    with_database: bool = True
+
+    @property
+    def blind(self) -> bool:
+        return self.nodes is not None and (self.database is not None or not self.with_database)
+
+    @property
+    def degraded(self) -> bool:
+        return not self.blind and (self.nodes is not None or self.database is not None)
+
+
+class HealthEventSource:
+    """Calls `on_event(Told)` in the loop for every event, `on_rejection` once for each unreadable one, and
+    `on_state(SourceState)` when the sight changes. Keep `cursor` after each look to go on from there.
+
+    `database` None watches the nodes only (`--events nodes`). An event that the annotation repeats later than the
+    overlap after its document may be told again: admission counts it to the same incident.
+    """
+
+    def __init__(
+        self, view: View, database: Database | None, clock: Clock, cursor: Cursor, *, poll_s: float,
+        rng: random.Random, on_event: Callable[[Told], None], on_rejection: Callable[[Rejection], None],
+        on_state: Callable[[SourceState], None],
+    ) -> None:  # fmt: skip
+        self.cursor = cursor
+        self.state = SourceState(with_database=database is not None)
+        self._view = view
+        self._database = database
+        self._clock = clock
+        self._poll_s = poll_s
+        self._on_event, self._on_rejection, self._on_state = on_event, on_rejection, on_state
+        self._backoff = Backoff(rng)
+        self._sight = Sight(clock, lambda: self._tell_state(self.state._replace(database=self._sight.blind)))
+        self._on_node: dict[str, frozenset[object]] = {}  # what each node shows now
+        self._from_database: dict[object, float] = {}  # what it told since the cursor's start
+        self._listed = False
+        self._rejected: set[Rejection] = set()
+
+    async def run(self) -> None:
+        """Watch and poll until cancelled."""
+        subscription = self._view.subscribe(NODES, self._nodes_seen, name="health events")
+        try:
+            while self._database is not None:
+                await self.poll()
+                await asyncio.sleep(self._poll_s)
+            await asyncio.Event().wait()
+        finally:
+            subscription.close()
+            self._sight.close()
+
+    async def poll(self) -> None:
+        """One look into the database, page by page; a failure changes the state and loses nothing."""
+        assert self._database is not None
+        began, after = self._clock.monotonic(), None
+        filter_start = self.cursor.start
+        try:
+            while True:
+                page = await self._database.find(
+                    "", wanted(filter_start, after), sort={"createdAt": 1, "_id": 1}, limit=PAGE
+                )
+                events = [event for event in map(self._decoded, page) if event is not None]
+                fresh, self.cursor = self.cursor.advance(events, self._clock.now())
+                for event in fresh:
+                    if not self._shown_on_node(event):
+                        self._on_event(Told(event))
+                    self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
+                if len(page) < PAGE:
+                    break
+                after = _last(page)
+            recent = {key: time for key, time in self._from_database.items() if time >= self.cursor.start}
+            self._from_database = recent
+        except ClusterError as error:
+            self._sight.failed(error, since=began)
+            await self._backoff.wait(slow=error.lasting)
+            return
+        self._backoff.reset()
+        self._sight.looked()
+
+    def _decoded(self, document: object) -> HealthEvent | None:
+        found = from_document(document)
+        if isinstance(found, Rejection):
+            self._reject(found)
+            return None
+        return found
+
+    def _nodes_seen(self, seen: Seen) -> None:
+        if seen.blind is not self.state.nodes:
+            self._tell_state(self.state._replace(nodes=seen.blind))
+        if seen.changed and seen.gone is None:
+            self._node_seen(seen.objects[seen.changed])
+        elif seen.gone is not None:
+            self._on_node.pop(seen.changed, None)
+        self._listed = self._listed or (seen.listed and not seen.changed)
+
+    def _node_seen(self, node: Object) -> None:
+        name = str((node.get("metadata") or {}).get("name", ""))
+        keys: set[object] = set()
+        before = self._on_node.get(name, frozenset()) | self._from_database.keys()
+        for found in (*from_annotation(node), *from_conditions(node)):
+            if isinstance(found, Rejection):
+                self._reject(found)
+                continue
+            known = _keys(found)
+            repeated = known & (before | keys) or found.id in self.cursor.seen
+            keys |= known
+            if not repeated:
+                self._on_event(Told(found, present=not self._listed))
+        self._on_node[name] = frozenset(keys)
+
+    def _shown_on_node(self, event: HealthEvent) -> bool:
+        return not _keys(event).isdisjoint(self._on_node.get(event.node, frozenset()))
+
+    def _reject(self, rejection: Rejection) -> None:
+        if rejection not in self._rejected and len(self._rejected) < 10_000:
+            self._rejected.add(rejection)
+            self._on_rejection(rejection)
+
+    def _tell_state(self, state: SourceState) -> None:
+        self.state = state
+        self._on_state(state)
+
+
+def _last(page: list[Object]) -> tuple[float, str]:
+    """Where the next page begins. A document that is no event has a time and an id all the same."""
+    time, last = moment(page[-1].get("createdAt")), identifier(page[-1].get("_id"))
+    if time is None or last is None:
+        raise Garbled("the last document of a page has no createdAt or _id to go on from")
+    return time, last
+
+
+def _keys(event: HealthEvent) -> frozenset[object]:
+    """What tells that two sources mean one event: its id; a condition has none, but check, codes and second agree."""
+    fault = (event.check, event.error_codes, int(event.generated_time))
+    return frozenset([event.id] if event.id else []) | (frozenset([fault]) if event.fatal else frozenset())

@@ -1,0 +1,69 @@
+"""One stream of health events from nodes and database: each once, and what cannot be seen is said."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from nvsx.clock import SimulatedClock
+from nvsx.cluster.view import View
+from nvsx.errors import Forbidden
+from nvsx.healthevents.cursor import begin
+from nvsx.sim import simulate
+from nvsx.sim.database import SimulatedDatabase
+from nvsx.triggers.healthsource import HealthEventSource, SourceState, Told
+
+START = 1_787_306_400.0
+
+
+class Refusing(SimulatedDatabase):
+    async def find(self, *_: Any, **__: Any) -> Any:
+        raise Forbidden("no exec")
+
+
+def told(scenario: str, seed: int, kind: str, poll_s: float = 10.0) -> tuple[list[Told], list[SourceState], str]:
+    clock = SimulatedClock(start=START)
+    events: list[Told] = []
+    states: list[SourceState] = []
+
+    async def story() -> str:
+        world, director, cluster = simulate(scenario, clock, seed)
+        view = View(cluster, clock, rng=random.Random(1))
+        database = {"mongo": SimulatedDatabase, "refusing": Refusing}.get(kind, lambda _: None)(world)
+        source = HealthEventSource(
+            view, database, clock, begin(clock.now()), poll_s=poll_s, rng=random.Random(1), on_event=events.append,
+            on_rejection=lambda rejection: pytest.fail(str(rejection)), on_state=states.append,
+        )  # fmt: skip
+        task = asyncio.create_task(source.run())
+        await asyncio.sleep(1)
+        await director.run()
+        await asyncio.sleep(30)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await view.close()
+        return str(director.variable("doc_id"))
+
+    return events, states, clock.run(story())
+
+
+@pytest.mark.parametrize("poll_s", [0.05, 10.0])
+@pytest.mark.parametrize("kind", ["mongo", "nodes", "refusing"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_fault_is_told_once(kind: str, seed: int, poll_s: float) -> None:
+    events, states, doc_id = told("xid-79", seed, kind, poll_s)
+    faults = [one for one in events if one.event.fatal and not one.event.healthy]
+    assert len(faults) == 1, faults
+    assert faults[0].event.id in (doc_id, "")
+    assert not faults[0].present
+    assert [state.degraded for state in states] == ([True] if kind == "refusing" else [])
+    assert not any(state.blind for state in states)
+
+
+def test_what_does_not_cordon_is_seen_in_the_database_only() -> None:
+    assert [one.event.check for one in told("store-only", 1, "mongo")[0]]
+    assert told("store-only", 1, "nodes")[0] == []
