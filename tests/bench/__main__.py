@@ -6,12 +6,13 @@ import json
 import platform
 import sys
 
-from tests.bench import detection, output_rate, startup
+from tests.bench import decoding_rate, detection, output_rate, startup
 
 MEASUREMENTS = {
     "startup": startup.measure,
     "detection": detection.measure,
     "hook_output": output_rate.measure,
+    "decoding": decoding_rate.measure,
 }
 
 
