@@ -49,6 +49,8 @@ DROPPED = (
     "_yaml/*",
     "yaml/_yaml*.so",
     "yaml/cyaml.py",
+    *(f"yaml/{part}.py" for part in ("composer", "constructor", "dumper", "emitter", "loader", "nodes")),
+    *(f"yaml/{part}.py" for part in ("representer", "resolver", "serializer")),
     "jsonschema/__main__.py",
     "jsonschema/cli.py",
     "jsonschema/benchmarks/*",
@@ -82,6 +84,7 @@ PATCHES = {
 
 REPLACED = {
     # file: all of its text, for what is large and never used
+    "yaml/__init__.py": '"""PyYAML up to its parser; nvsx builds its own values from the events."""\n',
     "prompt_toolkit/key_binding/digraphs.py": "DIGRAPHS = {}  # vi's, behind Ctrl-K\n",
 }
 

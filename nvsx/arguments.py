@@ -66,6 +66,10 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
+HELP_CELLS = 78
+"""How wide a command's help is: it fits the smallest terminal that anybody uses."""
+
+
 def usage_error(message: str, hint: str = "nvsx --help") -> NoReturn:
     from nvsx.errors import UsageError
 
@@ -90,10 +94,14 @@ def parser_for(name: str, summary: str) -> Parser:
         def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
             raise ParserDone
 
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        # argparse makes one for every flag that is added; with a width it need not import what asks the terminal.
+        return argparse.RawDescriptionHelpFormatter(prog, width=HELP_CELLS)
+
     parser = CommandParser(
         prog=f"nvsx {name}",
         description=summary[:1].upper() + summary[1:] + ".",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
         allow_abbrev=False,
         epilog="global flags:\n" + global_flags_help(),
     )

@@ -5,8 +5,7 @@ Fields carry the language's own names in snake case; all times are seconds. `run
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +34,7 @@ STAGE_HOOKS = ("onSuccess", "onFailure", "onTimeout", "finally")
 RUN_HOOKS = ("onFailure", "onBlind", "onReminder", "finally")
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(NamedTuple):
     """One watch clause: a kind with its fields, or `any_of` alternatives (kind `anyOf`)."""
 
     kind: str
@@ -47,16 +45,14 @@ class Clause:
     any_of: tuple[Clause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """A script that may write to the cluster; the only thing that may."""
 
     script: str  # relative to the project root
     args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     attempts: int = 1
     backoff_s: float = 1.0
 
@@ -65,21 +61,19 @@ ONCE = Retry()
 """One attempt: what is not known to be safe to repeat is not repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prerequisite:
+class Prerequisite(NamedTuple):
     name: str
     check: str  # bash
     expect: str = ""  # substring, or `>=N` `<=N` `==N`; "" means exit status 0 is enough
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     id: str
     title: str
     place: Place
     action: Action | None = None
     watch: tuple[Clause, ...] = ()
-    hooks: Mapping[str, str] = field(default_factory=dict)  # a STAGE_HOOKS name -> script, relative to runbooks/
+    hooks: Mapping[str, str] = {}  # a STAGE_HOOKS name -> script, relative to runbooks/
     expect: tuple[str, ...] = ()
     timeout_s: float = OTHER_TIMEOUT_S
     dwell_s: float = 0.0
@@ -88,8 +82,7 @@ class Stage:
     on_unknown: str = ""  # "retry", "skip", "fail"; "" is the default of the role
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """Which events this runbook answers to. Empty fields ask for nothing."""
 
     check_names: tuple[str, ...] = ()
@@ -98,7 +91,7 @@ class Trigger:
     component_classes: tuple[str, ...] = ()
     fatal: bool | None = None
     nodes: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     stalled_s: float | None = None
     storm: bool = False
     unhandled: bool = False
@@ -108,8 +101,7 @@ class Trigger:
     max_concurrent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Runbook:
+class Runbook(NamedTuple):
     """A runbook that passed every check, with the text it was read from."""
 
     name: str
@@ -122,9 +114,9 @@ class Runbook:
     estimated_duration_s: float | None = None
     trigger: Trigger | None = None
     prerequisites: tuple[Prerequisite, ...] = ()
-    hooks: Mapping[str, str] = field(default_factory=dict)  # a RUN_HOOKS name -> script, relative to runbooks/
+    hooks: Mapping[str, str] = {}  # a RUN_HOOKS name -> script, relative to runbooks/
     stages: tuple[Stage, ...] = ()
-    narration: Mapping[str, str] = field(default_factory=dict)
+    narration: Mapping[str, str] = {}
 
     def stage(self, stage_id: str) -> Stage | None:
         return next((stage for stage in self.stages if stage.id == stage_id), None)

@@ -63,7 +63,10 @@ def check_context(text: str) -> str:
 
 
 def alias(node: str) -> str:
-    """The node's `adjective-animal`: one of 4,096, a pure function of its name. The empty name has none."""
+    """A name's `adjective-animal`: one of 4,096, a pure function of it. The empty name has none.
+
+    Nodes have one, and so has a runbook that names no nickname of its own.
+    """
     return _aliased(node, 0)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +15,7 @@ KEY = "\0key"
 """Last step of the path of a mapping's key itself: `("metadata", "name", KEY)`. It has a NUL, as no document can."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """`data` holds dict, list, str, int, float, bool and None only; parts that aliases share are one object.
 
     `places` gives each value's place by its path, and each mapping key's place by the path with `KEY` behind the key.

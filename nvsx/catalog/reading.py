@@ -224,8 +224,7 @@ def _document(data: bytes | str, file: str) -> Document:
 
 def _summarise(data: bytes, stem: str, file: str, label: str) -> Summary:
     from nvsx.documents import read_head
-    from nvsx.names import is_slug
-    from nvsx.runbook.parse import default_nickname
+    from nvsx.names import alias, is_slug
 
     head = read_head(data, label, until="metadata").data
     about = head.get("metadata") if isinstance(head, dict) else None
@@ -243,7 +242,7 @@ def _summarise(data: bytes, stem: str, file: str, label: str) -> Summary:
         problem = f"{label}: apiVersion must be nvsx/v1, not {head['apiVersion']}"
     return Summary(
         name=stem,
-        nickname=_text(about.get("nickname")) or (default_nickname(stem) if not problem else ""),
+        nickname=_text(about.get("nickname")) or (alias(stem) if not problem else ""),
         title=_text(about.get("title")) or stem,
         tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
         summary=_text(about.get("summary")),

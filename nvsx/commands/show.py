@@ -103,16 +103,24 @@ def _aligned(lines: Iterable[Line], paint: Paint, indent: int) -> Iterator[str]:
 
 
 def _as_json(runbook: Runbook) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from nvsx.runbook.words import as_data
 
-    data = asdict(runbook)
+    data = runbook._replace(text="", stages=())._asdict()
     del data["text"]
-    for stage, drawn in zip(runbook.stages, data["stages"], strict=True):
-        drawn["place"] = str(stage.place)
-        drawn["watch"] = [as_data(clause) for clause in stage.watch]
-    return {"v": 1, **data}
+    stages = [
+        {**_plain(stage._replace(watch=())), "place": str(stage.place), "watch": [as_data(one) for one in stage.watch]}
+        for stage in runbook.stages
+    ]
+    return {"v": 1, **_plain(data), "stages": stages}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: what has named fields becomes an object."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
 
 
 def _show_schema(piece: str, output: str) -> int:

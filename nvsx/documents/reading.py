@@ -106,6 +106,23 @@ def _fail(file: str, place: Place, message: str, hint: str = "") -> NoReturn:
     raise DocumentInvalid(f"{file} cannot be read", (Problem(place, "", message, hint),))
 
 
+def _events(text: str) -> Iterator[Any]:
+    """PyYAML's events. Its loaders would bring constructors and resolvers, which nvsx has no use for."""
+    from yaml.parser import Parser
+    from yaml.reader import Reader
+    from yaml.scanner import Scanner
+
+    class Events(Reader, Scanner, Parser):
+        def __init__(self) -> None:
+            Reader.__init__(self, text)
+            Scanner.__init__(self)
+            Parser.__init__(self)
+
+    events = Events()
+    while events.check_event():
+        yield events.get_event()  # type: ignore[no-untyped-call]
+
+
 class _Builder:
     """Builds nodes from PyYAML's events; nothing is built that was not counted first."""
 
@@ -126,16 +143,17 @@ class _Builder:
         return self._reading(text, lambda: self._head(until))
 
     def _reading(self, text: str, build: Any) -> _Node:
-        import yaml
+        from yaml.error import MarkedYAMLError
+        from yaml.reader import ReaderError
 
         try:
-            self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+            self._events = _events(text)
             node: _Node = build()
-        except yaml.MarkedYAMLError as error:
+        except MarkedYAMLError as error:
             ended = "end of stream" in str(error.problem)  # then what was begun tells more than where the file ends
             mark = (error.context_mark if ended else None) or error.problem_mark or error.context_mark
             self._refuse_syntax(str(error.problem), mark)
-        except yaml.reader.ReaderError as error:
+        except ReaderError as error:
             before = text[: error.position]
             place = Place(self._file, before.count("\n") + 1, error.position - before.rfind("\n"))
             self._stop(place, f"contains the control character U+{error.character:04X}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nvsx.events import Watch
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.incident import observe
-from nvsx.watches.node import BackInService
+from nvsx.watches.node import BackInService, OnNode
 from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_path
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
@@ -56,7 +56,7 @@ def clauses_of(stage: Stage) -> list[Compiled]:
     """The stage's clauses; `recover` always asks as well that the node is back in service."""
     compiled = [compile_clause(clause) for clause in stage.watch]
     if stage.id == "recover":
-        back = BackInService()
+        back = OnNode(BackInService())
         compiled.append(Compiled("back-in-service", back.text, back))
     return compiled
 

@@ -24,6 +24,7 @@ from nvsx.model import (
     Stage,
     Trigger,
 )
+from nvsx.names import alias
 from nvsx.runbook import rules
 from nvsx.runbook.kinds import COMMON, KINDS
 from nvsx.runbook.reading import Part
@@ -76,7 +77,7 @@ def _runbook(top: Part, document: Document) -> Runbook:
     trigger = top.part("trigger")
     return Runbook(
         name=name,
-        nickname=about.get("nickname", "slug") or default_nickname(name),
+        nickname=about.get("nickname", "slug") or alias(name),
         title=about.get("title", "line") or name,
         file=document.file,
         text=document.text,
@@ -89,13 +90,6 @@ def _runbook(top: Part, document: Document) -> Runbook:
         stages=_stages(top),
         narration=_narration(top),
     )
-
-
-def default_nickname(name: str) -> str:
-    """The nickname of a runbook that has none: always the same for the same name."""
-    from nvsx.names import alias
-
-    return alias(name)
 
 
 def _trigger(part: Part) -> Trigger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -175,6 +174,8 @@ def _condition(value: Any) -> dict[str, str]:
 def _filter(value: Any) -> dict[str, Any]:
     """A filter of the database: data, never code."""
     if isinstance(value, str):
+        import json
+
         try:
             value = json.loads(_text(_LONGEST_TEXT)(value), parse_constant=_no_constant)
         except (ValueError, RecursionError):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.ports import ApiPath
 from nvsx.watches import nvsentinel, verdict
@@ -24,8 +23,7 @@ _NAMED_BY_EVENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CustomResource:
+class CustomResource(NamedTuple):
     """`kind: crd`: a custom resource for the target node and this incident, with a condition or phase if asked."""
 
     group: str

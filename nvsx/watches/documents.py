@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.watches import verdict
 from nvsx.watches.incident import CLOCK_SKEW_S
@@ -21,17 +20,16 @@ if TYPE_CHECKING:
 HEALTH_EVENTS = "HealthEvents"
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseDocuments:
+class DatabaseDocuments(NamedTuple):
     """`kind: mongo-event`: at least `count` documents of a collection match a filter, which is data, never code."""
 
     collection: str
     filter: str  # EJSON text of an object
-    count: int = 1
+    least: int = 1
 
     @property
     def text(self) -> str:
-        return f"{self.count} document{'s' if self.count != 1 else ''} in {self.collection} matching {self.filter}"
+        return f"{self.least} document{'s' if self.least != 1 else ''} in {self.collection} matching {self.filter}"
 
     def sources(self, incident: Incident) -> tuple[Source, ...]:
         return (self._source(incident),)
@@ -39,8 +37,8 @@ class DatabaseDocuments:
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
         sight = sights[self._source(incident)]
         assert isinstance(sight, Documents)
-        detail = f"{sight.found} of {self.count} documents"
-        return verdict.met(detail) if sight.found >= self.count else verdict.unmet(detail)
+        detail = f"{sight.found} of {self.least} documents"
+        return verdict.met(detail) if sight.found >= self.least else verdict.unmet(detail)
 
     def _source(self, incident: Incident) -> DocumentSource:
         """Health events are kept for 30 days: only those of this node and incident count, unless the filter says so."""
@@ -51,4 +49,4 @@ class DatabaseDocuments:
         if self.collection == HEALTH_EVENTS and incident.node and '"healthevent.nodename"' not in self.filter:
             wanted.append({"healthevent.nodename": incident.node})
         text = self.filter if len(wanted) == 1 else json.dumps({"$and": wanted}, ensure_ascii=False)
-        return DocumentSource(self.collection, text, self.count)
+        return DocumentSource(self.collection, text, self.least)

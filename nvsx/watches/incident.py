@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.watches import nvsentinel
 
@@ -14,8 +13,7 @@ CLOCK_SKEW_S = 60.0
 """How far the clocks of a cluster's machines are allowed to differ before old evidence counts as new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(NamedTuple):
     """Times are epoch seconds; 0 means unknown. Only evidence from `since` on belongs to the incident."""
 
     node: str
@@ -49,8 +47,7 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
     held = bool(nvsentinel.quarantine_events(node))
     pre_existing = nvsentinel.annotations_of(node).get(nvsentinel.PRE_CORDONED_ANNOTATION) == "True"
     never_seen = not incident.progress_time
-    known = replace(
-        incident,
+    known = incident._replace(
         event_ids=_joined(incident.event_ids, (event.id for event in events if event.id)),
         opened_by=_joined(incident.opened_by, [*(e.check for e in events if e.check), *(f.type for f in faults)]),
         error_codes=_joined(
@@ -68,7 +65,7 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
     )
     known = _with_first_fault(known, events, faults)
     moved = never_seen or label != incident.state or known.event_ids != incident.event_ids
-    return replace(known, progress_time=now) if moved else known
+    return known._replace(progress_time=now) if moved else known
 
 
 def _with_first_fault(
@@ -79,10 +76,10 @@ def _with_first_fault(
     if events and events[0].time and (not incident.fault_time or events[0].time - 1 <= incident.fault_time):
         # The annotation has nanoseconds where the condition has whole seconds: the finer reading of one moment wins.
         first = min(events, key=lambda event: event.time or float("inf"))
-        return replace(incident, fault_time=first.time, first_check=first.check)
+        return incident._replace(fault_time=first.time, first_check=first.check)
     if not incident.fault_time and faults:
         earliest = min(faults, key=lambda fault: fault.since or float("inf"))
-        return replace(incident, fault_time=earliest.since, first_check=earliest.type)
+        return incident._replace(fault_time=earliest.since, first_check=earliest.type)
     return incident
 
 

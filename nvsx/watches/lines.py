@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.watches import verdict
 from nvsx.watches.predicate import Lines, LogSource
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class LogPattern:
+class LogPattern(NamedTuple):
     """`kind: log` and `kind: training-log`: a line of this incident matches a regular expression."""
 
     pattern: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nvsx.watches import nvsentinel, verdict
 from nvsx.watches.predicate import node_path, only_object
@@ -21,10 +20,23 @@ _STEP = re.compile(r"\.?([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")
 _NOTHING = ("", "false", "null", "<none>", "none")
 
 
-class _OnNode:
-    """What all watches on the target node share: the source, and the answer for a node that is not there."""
+class NodeTest(Protocol):
+    """What is asked of a node that is there."""
 
-    __slots__ = ()
+    @property
+    def text(self) -> str: ...
+
+    def judge(self, node: Object, incident: Incident) -> Verdict: ...
+
+
+class OnNode(NamedTuple):
+    """A watch on the target node: where to look is the same for all of them, and so is a node that is not there."""
+
+    test: NodeTest
+
+    @property
+    def text(self) -> str:
+        return self.test.text
 
     def sources(self, incident: Incident) -> tuple[Source, ...]:
         return (node_path(incident.node),) if incident.node else ()
@@ -33,14 +45,10 @@ class _OnNode:
         node = only_object(sights, node_path(incident.node))
         if node is None:
             return verdict.unmet(f"there is no node {incident.node}")
-        return self.judge(node, incident)
-
-    def judge(self, node: Object, incident: Incident) -> Verdict:
-        raise NotImplementedError
+        return self.test.judge(node, incident)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeField(_OnNode):
+class NodeField(NamedTuple):
     """`kind: node`: a field of the node, given by its dotted path, equals a value."""
 
     field: str
@@ -62,8 +70,7 @@ class NodeField(_OnNode):
         return verdict.unmet(detail, version)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeCondition(_OnNode):
+class NodeCondition(NamedTuple):
     """`kind: node-condition`: a condition has a status; an absent condition counts as False."""
 
     type: str
@@ -101,8 +108,7 @@ class NodeCondition(_OnNode):
         return f"{self.type}={found.status}{codes}"
 
 
-@dataclass(frozen=True, slots=True)
-class Taint(_OnNode):
+class Taint(NamedTuple):
     """`kind: taint`: the node carries a taint."""
 
     key: str
@@ -130,8 +136,7 @@ class Taint(_OnNode):
         return verdict.unmet("taints: " + (", ".join(map(_taint_text, present)) or "none"), version)
 
 
-@dataclass(frozen=True, slots=True)
-class NvsentinelState(_OnNode):
+class NvsentinelState(NamedTuple):
     """`kind: nvsentinel-state`: the state label is this or later. A failure label on the way ends the stage."""
 
     state: str
@@ -162,8 +167,7 @@ class NvsentinelState(_OnNode):
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class BackInService(_OnNode):
+class BackInService(NamedTuple):
     """What `recover` needs besides its own clauses: NVSentinel has let go of the node, it can be scheduled, and
     every condition that opened the incident is False.
     """

@@ -6,9 +6,7 @@ platform-connectors' Kubernetes connector).
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -92,6 +90,8 @@ class QuarantineEvent(NamedTuple):
 
 def parse_time(text: object) -> float:
     """Epoch seconds of an RFC 3339 time, or of NVSentinel's label form `2026-08-21T10-00-08Z`; 0.0 if it is neither."""
+    from datetime import UTC, datetime
+
     if not isinstance(text, str):
         return 0.0
     label = _LABEL_TIME.match(text)
@@ -155,6 +155,8 @@ def annotated_events(node: Object) -> list[Any]:
     text = annotations_of(node).get(EVENTS_ANNOTATION)
     if not text:
         return []
+    import json
+
     try:
         listed = json.loads(text)
     except (ValueError, TypeError, RecursionError):
@@ -219,6 +221,8 @@ def label_time(node: Object, suffix: str) -> float:
 
 def remediation_time(node: Object) -> float:
     """When fault-remediation last made a maintenance object for the node, epoch seconds; 0.0 where none is recorded."""
+    import json
+
     try:
         groups = json.loads(annotations_of(node).get(REMEDIATION_ANNOTATION, "{}"))["equivalenceGroups"]
         return max((parse_time(group.get("createdAt")) for group in groups.values()), default=0.0)

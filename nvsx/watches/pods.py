@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.ports import ApiPath
 from nvsx.watches import nvsentinel, verdict
@@ -19,20 +18,19 @@ if TYPE_CHECKING:
     from nvsx.watches.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Pod(NamedTuple):
     """`kind: pod`: the pods that match a selector are in a phase, in a given number (at least one by default)."""
 
     selector: str
     namespace: str = "default"
     phase: str = ""
-    count: int | None = None
+    number: int | None = None
 
     @property
     def text(self) -> str:
-        number = "" if self.count is None else f"{self.count} "
+        wanted = "" if self.number is None else f"{self.number} "
         phase = f" {self.phase}" if self.phase else ""
-        return f"{number}pod {self.namespace}/{self.selector}{phase}"
+        return f"{wanted}pod {self.namespace}/{self.selector}{phase}"
 
     def _path(self) -> ApiPath:
         return ApiPath("v1", "pods", namespace=self.namespace, label_selector=self.selector)
@@ -47,7 +45,7 @@ class Pod:
         detail = f"{matching} of {len(pods)} pods {self.phase or 'there'}"
         version = max((nvsentinel.resource_version(pod) for pod in pods), key=_as_number, default="")
         # Without a number every pod must be in the phase: one Running among three Failed is not "Running".
-        enough = matching == self.count if self.count is not None else matching == len(pods) > 0
+        enough = matching == self.number if self.number is not None else matching == len(pods) > 0
         return verdict.met(detail, version) if enough else verdict.unmet(detail, version)
 
 
@@ -65,8 +63,7 @@ def parse_pod_expect(text: str) -> tuple[str, int | None]:
     return phase, count
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
+class NodeEvent(NamedTuple):
     """`kind: node-event`: an Event about the target node, in this incident."""
 
     reason: str = ""
@@ -89,8 +86,7 @@ class NodeEvent:
         return _newest_of_incident(matching, incident, f"no {self.text} in this incident")
 
 
-@dataclass(frozen=True, slots=True)
-class PodEvent:
+class PodEvent(NamedTuple):
     """`kind: pod-event`: an Event about a pod of the target node, in this incident."""
 
     reason: str

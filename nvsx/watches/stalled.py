@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.durations import format_duration
 from nvsx.ports import ApiPath
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _NEEDS_A_HUMAN = frozenset({"CONTACT_SUPPORT", "RUN_FIELDDIAG", "RUN_DCGMEUD", "UNKNOWN"})
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
+class Stalled(NamedTuple):
     """`kind: stalled`: met at once where NVSentinel waits for a human, else after a time without progress."""
 
     after_s: float = 600.0

@@ -1,21 +1,17 @@
-"""The table of watch kinds: how a clause of the runbook language becomes a predicate."""
+"""The table of watch kinds: how a clause of the runbook language becomes a predicate.
+
+A kind's module is imported with its first clause, because `show` and `lint` start anew each time.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.durations import parse_duration
 from nvsx.errors import DocumentInvalid, Problem
-from nvsx.watches.customs import CustomResource
-from nvsx.watches.documents import DatabaseDocuments
-from nvsx.watches.lines import LogPattern
-from nvsx.watches.node import NodeCondition, NodeField, NvsentinelState, Taint
-from nvsx.watches.pods import NodeEvent, Pod, PodEvent, parse_pod_expect
+from nvsx.watches.node import NodeCondition, NodeField, NvsentinelState, OnNode, Taint
 from nvsx.watches.predicate import LogSource
-from nvsx.watches.stalled import Stalled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,29 +21,35 @@ if TYPE_CHECKING:
 
 
 def _node(fields: Mapping[str, Any]) -> Predicate:
-    return NodeField(field=fields["field"], expect=_scalar(fields["expect"]))
+    return OnNode(NodeField(field=fields["field"], expect=_scalar(fields["expect"])))
 
 
 def _node_condition(fields: Mapping[str, Any]) -> Predicate:
-    return NodeCondition(
-        type=fields["type"],
-        status=_status(fields.get("status", "True")),
-        error_code=_scalar(fields.get("errorCode", "")),
-        reason=fields.get("reason", ""),
+    return OnNode(
+        NodeCondition(
+            type=fields["type"],
+            status=_status(fields.get("status", "True")),
+            error_code=_scalar(fields.get("errorCode", "")),
+            reason=fields.get("reason", ""),
+        )
     )
 
 
 def _taint(fields: Mapping[str, Any]) -> Predicate:
     value = fields.get("value")
-    return Taint(key=fields["key"], value=None if value is None else _scalar(value), effect=fields.get("effect"))
+    return OnNode(Taint(fields["key"], None if value is None else _scalar(value), fields.get("effect")))
 
 
 def _pod(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.pods import Pod, parse_pod_expect
+
     phase, count = parse_pod_expect(fields.get("expect", ""))
-    return Pod(selector=fields["selector"], namespace=fields.get("namespace", "default"), phase=phase, count=count)
+    return Pod(selector=fields["selector"], namespace=fields.get("namespace", "default"), phase=phase, number=count)
 
 
 def _crd(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.customs import CustomResource
+
     condition = fields.get("condition") or {}
     return CustomResource(
         group=fields["group"],
@@ -60,35 +62,49 @@ def _crd(fields: Mapping[str, Any]) -> Predicate:
 
 
 def _pod_event(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.pods import PodEvent
+
     return PodEvent(reason=fields["reason"], namespace=fields.get("namespace", ""), selector=fields.get("selector", ""))
 
 
 def _node_event(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.pods import NodeEvent
+
     return NodeEvent(reason=fields.get("reason", ""), type=fields.get("type", ""))
 
 
 def _nvsentinel_state(fields: Mapping[str, Any]) -> Predicate:
-    return NvsentinelState(state=fields["state"])
+    return OnNode(NvsentinelState(fields["state"]))
 
 
 def _stalled(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.stalled import Stalled
+
     return Stalled(after_s=parse_duration(str(fields.get("after", "10m"))))
 
 
 def _mongo_event(fields: Mapping[str, Any]) -> Predicate:
+    import json
+
+    from nvsx.watches.documents import DatabaseDocuments
+
     return DatabaseDocuments(
         collection=fields.get("collection", "HealthEvents"),
         filter=json.dumps(fields.get("filter", {}), sort_keys=True, ensure_ascii=False),
-        count=fields.get("count", 1),
+        least=fields.get("count", 1),
     )
 
 
 def _log(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.lines import LogPattern
+
     source = LogSource(namespace=fields.get("namespace", "default"), selector=fields["selector"])
     return LogPattern(pattern=fields["pattern"], source=source)
 
 
 def _training_log(fields: Mapping[str, Any]) -> Predicate:
+    from nvsx.watches.lines import LogPattern
+
     source = LogSource(namespace=fields.get("namespace", "default"), pod=fields["pod"])
     return LogPattern(pattern=fields["pattern"], source=source)
 
@@ -109,8 +125,10 @@ KINDS: dict[str, Callable[[Mapping[str, Any]], Predicate]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Compiled:
+LOG_KINDS = ("log", "training-log")
+
+
+class Compiled(NamedTuple):
     """A clause ready to look: one predicate, or alternatives of which one is enough."""
 
     kind: str
@@ -134,8 +152,8 @@ def compile_clause(clause: Clause) -> Compiled:
         return Compiled("anyOf", _worded(clause, text), None, children, clause.absent, clause.hold_s)
     try:
         predicate = KINDS[clause.kind](clause.fields)
-        if isinstance(predicate, LogPattern):
-            re.compile(predicate.pattern)
+        if clause.kind in LOG_KINDS:
+            re.compile(clause.fields["pattern"])
             if clause.absent or clause.hold_s:
                 raise ValueError("a log line passes and is gone: absent and for cannot be asked of it")
     except (KeyError, ValueError, AttributeError, TypeError, re.error) as error:
