@@ -33,6 +33,17 @@ def clip(text: str, cells: int, mark: str = ELLIPSIS) -> str:
     return "".join(kept) + mark
 
 
+def wrap(text: str, cells: int) -> list[str]:
+    """The words of `text` in lines of at most `cells` cells; a longer word has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and width(lines[-1]) + 1 + width(word) <= cells:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def pad(text: str, cells: int, align: str = "left", mark: str = ELLIPSIS) -> str:
     """`text` made exactly `cells` cells wide: clipped, or filled with spaces. `align` is left, right or center."""
     text = clip(text, cells, mark)

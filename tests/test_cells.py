@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvsx.cells import clip, pad, printable, width
+from nvsx.cells import clip, pad, printable, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,15 @@ def test_nothing_that_moves_the_cursor_survives(text: str) -> None:
 @given(st.text(max_size=80))
 def test_only_what_is_kept_stays(text: str) -> None:
     assert printable(text, keep="\n").count("\n") == text.count("\n")
+
+
+@given(st.text(), st.integers(1, 40))
+def test_wrapping_keeps_every_word_and_the_width(text: str, cells: int) -> None:
+    lines = wrap(text, cells)
+    assert " ".join(lines).split() == text.split()
+    assert all(width(line) <= cells or " " not in line for line in lines)
+
+
+def test_wrapping_counts_cells_and_fills_lines() -> None:
+    assert wrap("one two three", 7) == ["one two", "three"]
+    assert wrap("界界 界界", 8) == ["界界", "界界"]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nvsx.catalog import Catalog, Examined, Script
-    from nvsx.clock import Clock
     from nvsx.errors import Problem
     from nvsx.source import DataPath, Document
 
@@ -46,7 +45,7 @@ class _Use(NamedTuple):
     may_write: bool
 
 
-async def lint_project(catalog: Catalog, names: Sequence[str], environment: Mapping[str, str], clock: Clock) -> Report:
+def lint_project(catalog: Catalog, names: Sequence[str], environment: Mapping[str, str]) -> Report:
     """Lint these runbooks, or the whole project when none is named. `environment` is what hooks would get."""
     chosen = tuple(names) or catalog.names()
     examined = {name: catalog.examine(name) for name in catalog.names()}
@@ -65,7 +64,7 @@ async def lint_project(catalog: Catalog, names: Sequence[str], environment: Mapp
     found += missing
     for script, may_write in scripts:
         found += _script(script, environment, may_write=may_write)
-    found += await check_scripts(catalog, [script for script, _ in scripts], environment, clock)
+    found += check_scripts(catalog, [script for script, _ in scripts], environment)
     return Report(chosen, tuple(sorted(dict.fromkeys(found), key=_order)))
 
 

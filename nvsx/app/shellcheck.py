@@ -2,96 +2,93 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nvsx.cluster.processes import CannotStart, capture
 from nvsx.errors import Place
 from nvsx.runbook.finding import error, note, warning
 from nvsx.runbook.lint_scripts import interpreter, is_shell
+from nvsx.tools import Job, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nvsx.catalog import Catalog, Script
-    from nvsx.clock import Clock
-    from nvsx.cluster.processes import Captured
     from nvsx.errors import Problem
-
-TIMEOUT_S = 60.0
-AT_ONCE = 4
+    from nvsx.tools import Answer
 
 _BASH_SAYS = re.compile(r"(?:.*?: )?line (\d+): (.*)")
+_SHELLCHECK = (
+    "shellcheck",
+    "--format=json1",
+    "--severity=warning",
+    "--external-sources",
+    "--source-path=SCRIPTDIR",
+)
 _SHELLCHECK_SHELLS = ("sh", "bash", "dash", "ksh")
 
 
-async def check_scripts(
-    catalog: Catalog, scripts: Sequence[Script], environment: Mapping[str, str], clock: Clock
-) -> list[Problem]:
+def check_scripts(catalog: Catalog, scripts: Sequence[Script], environment: Mapping[str, str]) -> list[Problem]:
     """Syntax errors by `bash -n`, and what shellcheck finds where it is installed; a missing tool is a note."""
-    tools = _Tools(catalog, environment, clock)
     wanted = [script for script in scripts if is_shell(script.text)]
-    if not wanted:
-        return []
-    found = [problem for listed in await asyncio.gather(*map(tools.check, wanted)) for problem in listed]
-    return [*found, *(note(Place("nvsx lint"), "", message, hint) for message, hint in tools.missing.items())]
+    tools = _Tools(catalog, environment)
+    broken = tools.syntax(wanted)
+    sound = [script for script in wanted if script.path not in broken]
+    return [*broken.values(), *tools.shellcheck(sound), *tools.notes()]
 
 
 class _Tools:
-    def __init__(self, catalog: Catalog, environment: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, environment: Mapping[str, str]) -> None:
         self._catalog = catalog
         self._environment = environment
-        self._clock = clock
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self.missing: dict[str, str] = {}
+        self._missing: dict[str, str] = {}
 
-    async def check(self, script: Script) -> list[Problem]:
-        async with self._slots:
-            broken = await self._syntax(script)
-            return broken or await self._shellcheck(script)
+    def syntax(self, scripts: Sequence[Script]) -> dict[str, Problem]:
+        """The first syntax error of each script that has one, by the script's path."""
+        jobs = [Job([interpreter(script.text), "-n"], script.text.encode()) for script in scripts]
+        found = {}
+        for script, job, answer in zip(scripts, jobs, self._ask(jobs), strict=True):
+            shell = job.argv[0]
+            if answer.missing:
+                self._missing[f"{shell} is not installed here: syntax was not checked"] = f"install {shell}"
+            elif answer.exit_code:
+                found[script.path] = _syntax_error(script, shell, answer.stderr.decode("utf-8", "replace"))
+        return found
 
-    async def _syntax(self, script: Script) -> list[Problem]:
-        shell = interpreter(script.text)
-        answer = await self._run([shell, "-n"], script, f"{shell} is not installed here: syntax was not checked")
-        if answer is None or answer.exit_code == 0:
+    def shellcheck(self, scripts: Sequence[Script]) -> list[Problem]:
+        if self._catalog.root is None:
             return []
-        said = answer.stderr.decode("utf-8", "replace").splitlines()
-        matched = [match for line in said if (match := _BASH_SAYS.match(line))]
-        if not matched:
-            return [error(Place(script.label), "", f"{shell} -n fails: {said[0] if said else 'without a word'}")]
-        return [error(Place(script.label, int(match[1])), "", match[2]) for match in matched[:1]]
+        wanted = [script for script in scripts if interpreter(script.text) in _SHELLCHECK_SHELLS]
+        files = [str(self._catalog.resolve_script(script.path)) for script in wanted]
+        found: list[Problem] = []
+        for script, file, answer in zip(
+            wanted, files, self._ask([Job([*_SHELLCHECK, "--", file]) for file in files]), strict=True
+        ):
+            if answer.missing:
+                message = "shellcheck is not installed here: scripts were checked for syntax only"
+                self._missing[message] = "install shellcheck"
+            elif answer.exit_code in (0, 1):
+                found += [_comment(script, one) for one in _comments(answer.stdout) if one.get("file") == file]
+        return found
 
-    async def _shellcheck(self, script: Script) -> list[Problem]:
-        if self._catalog.root is None or interpreter(script.text) not in _SHELLCHECK_SHELLS:
-            return []
-        words = ["shellcheck", "--format=json1", "--severity=warning", "--external-sources", "--source-path=SCRIPTDIR"]
-        file = self._catalog.resolve_script(script.path)
-        answer = await self._run(
-            [*words, "--", str(file)], None, "shellcheck is not installed here: scripts were checked for syntax only"
-        )
-        if answer is None or answer.exit_code not in (0, 1):
-            return []
-        return [_comment(script, comment) for comment in _comments(answer.stdout) if comment.get("file") == str(file)]
+    def notes(self) -> list[Problem]:
+        return [note(Place("nvsx lint"), "", message, hint) for message, hint in self._missing.items()]
 
-    async def _run(self, argv: list[str], script: Script | None, absent: str) -> Captured | None:
-        """The tool's answer; None where it cannot be started, which is noted once."""
-        try:
-            return await capture(
-                argv,
-                env=self._environment,
-                cwd=str(self._catalog.root or "/"),
-                timeout_s=TIMEOUT_S,
-                clock=self._clock,
-                stdin=script.text.encode() if script else b"",
-            )
-        except CannotStart:
-            self.missing[absent] = f"install {argv[0]}"
-            return None
+    def _ask(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        return ask(jobs, env=self._environment, cwd=str(self._catalog.root or "/"))
+
+
+def _syntax_error(script: Script, shell: str, said: str) -> Problem:
+    lines = said.splitlines()
+    first = next((match for line in lines if (match := _BASH_SAYS.match(line))), None)
+    if first is None:
+        return error(Place(script.label), "", f"{shell} -n fails: {lines[0] if lines else 'without a word'}")
+    return error(Place(script.label, int(first[1])), "", first[2])
 
 
 def _comments(answer: bytes) -> list[dict[str, Any]]:
+    import json
+
     try:
         listed = json.loads(answer)["comments"]
     except (ValueError, KeyError, TypeError):

@@ -26,17 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    import asyncio
-
     from nvsx.app.linting import lint_project
     from nvsx.catalog import Catalog
-    from nvsx.clock import RealClock
     from nvsx.settings import process_environment
 
     catalog = Catalog.for_settings(settings)
     names = tuple(dict.fromkeys(catalog.find(wanted) for wanted in args.runbooks))
     environment = process_environment(settings)
-    report = asyncio.run(lint_project(catalog, names, environment, RealClock()))
+    report = lint_project(catalog, names, environment)
     failed = bool(report.count("error") or (args.strict and report.count("warning")))
     if args.output == "json":
         _say_json(report, ok=not failed)

@@ -28,7 +28,6 @@ _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
 _BASED = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 _LONGEST_NUMBER = 40
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 _HINTS = (
     ("found character '\\t'", "indent with spaces; YAML takes no tabs there"),
@@ -325,7 +324,7 @@ class _Builder:
 
 def _joined(text: str) -> str:
     """JSON writes some characters as two escaped halves; a half that stands alone becomes a NUL, which is refused."""
-    if not _SURROGATE.search(text):
+    if text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text):
         return text
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")

@@ -24,6 +24,8 @@ def inline(value: Any) -> str:
 def _quoted(text: str) -> str:
     """Double quotes; characters that YAML does not take as they are become escapes."""
     quoted = json.dumps(text, ensure_ascii=False)
+    if quoted.isascii() and "\x7f" not in quoted:
+        return quoted
     return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nvsx.cells import wrap
 from nvsx.runbook.emit import inline
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nvsx.watches.verdict import Verdict
 
 _NODE_LABEL = "nvsentinel.nvidia.com/node-name"
-_NAMED_BY_EVENT = re.compile(
+_NAMED_BY_EVENT = (
     r"(?:maintenance|drain)-(?P<node>.+)-(?P<event>[0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
 )
 
@@ -83,7 +83,7 @@ def is_for_node(thing: Object, node: str) -> bool:
         return bool(named == node)
     if nvsentinel.labels_of(thing).get(_NODE_LABEL) == node:
         return True
-    by_event = _NAMED_BY_EVENT.match(str(nvsentinel.metadata(thing).get("name", "")))
+    by_event = re.match(_NAMED_BY_EVENT, str(nvsentinel.metadata(thing).get("name", "")))
     return bool(by_event and by_event["node"] == node)
 
 
@@ -92,7 +92,7 @@ def is_of_incident(thing: Object, incident: Incident) -> bool:
 
     Finished resources stay for 14 days, so a resource for the node alone proves nothing.
     """
-    by_event = _NAMED_BY_EVENT.match(str(nvsentinel.metadata(thing).get("name", "")))
+    by_event = re.match(_NAMED_BY_EVENT, str(nvsentinel.metadata(thing).get("name", "")))
     if by_event and incident.event_ids:
         return by_event["event"] in incident.event_ids
     return incident.covers(created(thing))

@@ -32,15 +32,15 @@ class DatabaseDocuments(NamedTuple):
         return f"{self.least} document{'s' if self.least != 1 else ''} in {self.collection} matching {self.filter}"
 
     def sources(self, incident: Incident) -> tuple[Source, ...]:
-        return (self._source(incident),)
+        return (self._asked(incident),)
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
-        sight = sights[self._source(incident)]
+        sight = sights[self._asked(incident)]
         assert isinstance(sight, Documents)
         detail = f"{sight.found} of {self.least} documents"
         return verdict.met(detail) if sight.found >= self.least else verdict.unmet(detail)
 
-    def _source(self, incident: Incident) -> DocumentSource:
+    def _asked(self, incident: Incident) -> DocumentSource:
         """Health events are kept for 30 days: only those of this node and incident count, unless the filter says so."""
         wanted: list[dict[str, Any]] = [json.loads(self.filter)]
         if self.collection == HEALTH_EVENTS and '"createdAt"' not in self.filter:

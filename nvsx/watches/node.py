@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nvsx.watches.predicate import Sight, Source
     from nvsx.watches.verdict import Verdict
 
-_STEP = re.compile(r"\.?([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]")
+_STEP = r"\.?([^.\[\]]+)|\[(?:'([^']*)'|\"([^\"]*)\"|(\d+))\]"
 _NOTHING = ("", "false", "null", "<none>", "none")
 
 
@@ -206,7 +206,7 @@ def field_at(thing: Any, path: str) -> Any:
     """The value at a path such as `spec.unschedulable` or `metadata.labels['a.b/c']`; None where there is none."""
     position = 0
     while position < len(path):
-        step = _STEP.match(path, position)
+        step = re.compile(_STEP).match(path, position)
         if not step:
             return None
         position = step.end()
