@@ -201,7 +201,7 @@ def _holds_runbooks(root: Path, notes: list[str]) -> bool:
     except OSError:
         return False
     if facts.st_uid not in (0, os.getuid()):
-        notes.append(f"{folder} is passed over: it belongs to another user (name it with --project to use it)")
+        notes.append(f"{folder} is passed over: it belongs to another user")
         return False
     if facts.st_mode & 0o002:
         notes.append(f"{folder} is passed over: everybody may write to it (chmod o-w {folder})")

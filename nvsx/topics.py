@@ -50,21 +50,6 @@ root, one KEY=value a line, readable by its owner and group only (chmod 640).
 
   * * * * *  nvsx run gpu-off-bus --target-node gpu-node-014 --project /srv/runbooks --output text"""
 
-_HOOK_VARIABLES = """\
-A hook or action also sees what nvsx itself was started with, and the env file.
-
-  NVSX_STAGE  NVSX_STAGE_STATUS  NVSX_RUNBOOK  NVSX_RUN_ID     what is running, and how the stage ended
-  NVSX_TARGET_NODE  NVSX_TARGET_ALIAS                          the node, raw and as people say it
-  NVSX_CLUSTER  NVSX_CONTEXT                                   where it is
-  NVSX_ELAPSED_MS  NVSX_INCIDENT_MS                            the stage so far; the fault so far (in recover: the MTTR)
-  NVSX_INCIDENT_KEY                                            constant per incident: the key for pages and tickets
-  NVSX_IDEMPOTENCY_KEY  NVSX_ATTEMPT                           constant over the attempts of one hook; which attempt
-  NVSX_PROJECT_ROOT  NVSX_ARTIFACT_DIR  NVSX_REPORT_FILE       where things are
-  NVSX_OUTPUT                                                  file for key=value lines (then NVSX_OUT_<STAGE>_<KEY>)
-  NVSX_TRIGGER_SOURCE  NVSX_TRIGGER_FILE                       who asked, with the raw message
-  NVSX_EVENT_{CHECK,CODES,ACTION,MESSAGE,ENTITIES,ID,TIME}     the health event
-  NVSX_WAITING_FOR  NVSX_DRILL  NVSX_REPEAT_COUNT              what a reminder waits for; a rehearsal; runs in 72 h"""
-
 _EXIT_MEANINGS = {
     "DONE": "done",
     "FAILED": "a run failed, a hook failed, or a check failed",
@@ -84,10 +69,20 @@ def _runbooks() -> str:
 
 
 def _environment() -> str:
+    from nvsx.hookvariables import VARIABLES as GIVEN
     from nvsx.settings import VARIABLES
 
-    settings = [f"  {name:<20} {meaning} (like {flag})" for name, (flag, meaning) in VARIABLES.items()]
-    return "Variables that are settings; a flag comes before them:\n\n" + "\n".join(settings) + "\n\n" + _HOOK_VARIABLES
+    settings = [f"  {name:<22} {meaning} (like {flag})" for name, (flag, meaning) in VARIABLES.items()]
+    given = [f"  {name:<22} {meaning}" for name, meaning in GIVEN.items()]
+    return "\n".join(
+        [
+            "Variables that are settings; a flag comes before them:\n",
+            *settings,
+            "\nA hook or action sees what nvsx itself was started with, the env file, and:\n",
+            *given,
+            "  NVSX_OUT_<STAGE>_<KEY> what earlier hooks wrote to $NVSX_OUTPUT",
+        ]
+    )
 
 
 def exit_codes() -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,3 +214,13 @@ def test_a_text_is_read_with_all_its_faults() -> None:
     assert read_runbook(TEXT.format(name="x", more=""), "x.yaml").stages[0].title == "Detect the fault"
     with pytest.raises(DocumentInvalid):
         read_runbook("", "x.yaml")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("folder", ["", "runbooks"])
+def test_a_root_that_belongs_to_somebody_else_is_refused_even_when_it_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "runbooks").mkdir()
+    os.chown(tmp_path / folder, 65534, 65534)
+    with pytest.raises(EnvironmentUnusable, match=r"belongs to another user \(uid 65534\)") as refused:
+        Catalog(tmp_path)
+    assert "chown" in refused.value.hint

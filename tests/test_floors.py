@@ -17,7 +17,7 @@ FLOORS = {
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
     1: "runbook watches healthevents routing admission deck arguments envfile shells",
     0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
-    " config",
+    " config hookvariables",
 }
 NO_NEIGHBOURS = {3, 5}
 """Floors whose packages (on 5: modules) never import each other."""

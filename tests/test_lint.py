@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nvsx.documents import read_yaml
-from nvsx.engine.environment import VARIABLES
+from nvsx.hookvariables import VARIABLES
 from nvsx.main import main
 from nvsx.runbook.checks import CHECKS, misspelt
 from nvsx.runbook.lint import lint

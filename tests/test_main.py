@@ -121,3 +121,12 @@ def test_what_must_start_at_once_imports_nothing_heavy(command: str) -> None:
     done = subprocess.run([sys.executable, "-S", "-c", probe, command], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0
     assert not heavy & set(done.stderr.split())
+
+
+def test_help_tells_every_variable_that_hooks_get(capsys: pytest.CaptureFixture[str]) -> None:
+    from nvsx.hookvariables import VARIABLES
+    from nvsx.main import main
+
+    assert main(["help", "environment"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told and meaning in told for name, meaning in VARIABLES.items())

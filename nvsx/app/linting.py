@@ -9,8 +9,8 @@ from nvsx.catalog import config_schema
 from nvsx.catalog.library import FOLDER
 from nvsx.config import ConfigInvalid, read_config
 from nvsx.documents import problems as schema_problems
-from nvsx.engine.environment import VARIABLES
 from nvsx.errors import DocumentInvalid, NvsxError, Place
+from nvsx.hookvariables import VARIABLES
 from nvsx.runbook.finding import error, note, warning
 from nvsx.runbook.lint import lint
 from nvsx.runbook.lint_scripts import script_problems

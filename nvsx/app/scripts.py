@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from nvsx import assets
-from nvsx.errors import EnvironmentUnusable, NotFoundHere, Refused
+from nvsx.catalog.library import FOLDER, ProjectLibrary
+from nvsx.errors import EnvironmentUnusable, NotFoundHere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,20 +19,18 @@ class ProjectScripts:
     """The scripts below a project root. A script outside it, after links are resolved, is refused."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self._library = ProjectLibrary(root)
 
     def hook(self, script: str) -> list[str]:
-        return self._command(self.root / "runbooks" / script, f"hook {script}")
+        return self._command(f"{FOLDER}/{script}", f"hook {script}")
 
     def action(self, script: str) -> list[str]:
-        return self._command(self.root / script, f"action {script}")
+        return self._command(script, f"action {script}")
 
-    def _command(self, path: Path, what: str) -> list[str]:
-        real = path.resolve()
-        if not real.is_relative_to(self.root):
-            raise Refused(f"{what} is outside the project root {self.root}", hint=f"copy it below {self.root}")
+    def _command(self, path: str, what: str) -> list[str]:
+        real = self._library.resolve(path)
         if not real.is_file():
-            raise NotFoundHere(f"{what} does not exist: {path}", hint="nvsx lint")
+            raise NotFoundHere(f"{what} is not a file: {real}", hint="nvsx lint")
         if not os.access(real, os.X_OK):
             if _mounted_noexec(real):
                 return [*_interpreter(real), str(real)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,12 +46,16 @@ class Library(Protocol):
 
 
 class ProjectLibrary:
-    """A directory that people own. Refused where everybody may write to it: its scripts run with our rights."""
+    """A directory that people own. Refused where it belongs to somebody else or everybody may write to it: its scripts
+    run with our rights.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
         for folder in (self._root, self._root / FOLDER):
-            _refuse_open(folder, missing_is_fine=folder is not self._root)
+            facts = _refuse_open(folder, missing_is_fine=folder is not self._root)
+            if facts:
+                _refuse_foreign(folder, facts)
 
     @property
     def where(self) -> str:
@@ -85,8 +90,6 @@ class ProjectLibrary:
         return read_bounded(self.resolve(path), self.label(path))
 
     def executable(self, path: str) -> bool:
-        import os
-
         return os.access(self.resolve(path), os.X_OK)
 
     def resolve(self, path: str) -> Path:
@@ -136,12 +139,20 @@ class BundledLibrary:
         return bool(assets.mode(path) & 0o100)
 
 
-def _refuse_open(path: Path, *, missing_is_fine: bool = False) -> None:
+def _refuse_foreign(path: Path, facts: os.stat_result) -> None:
+    if facts.st_uid not in (0, os.getuid()):
+        raise EnvironmentUnusable(
+            f"{path} belongs to another user (uid {facts.st_uid}), so nvsx runs nothing from it",
+            hint=f"sudo chown {os.getuid()} {path}, or work on a copy of your own",
+        )
+
+
+def _refuse_open(path: Path, *, missing_is_fine: bool = False) -> os.stat_result | None:
     try:
         facts = path.stat()
     except FileNotFoundError:
         if missing_is_fine:
-            return
+            return None
         raise NotFoundHere(f"there is no directory {path}", hint=f"mkdir -p {path}/{FOLDER}") from None
     except OSError as error:
         raise EnvironmentUnusable(f"cannot read {path}: {error.strerror}", hint=f"ls -ld {path}") from None
@@ -149,3 +160,4 @@ def _refuse_open(path: Path, *, missing_is_fine: bool = False) -> None:
         raise EnvironmentUnusable(
             f"everybody may write to {path}, so nvsx runs nothing from it", hint=f"chmod o-w {path}"
         )
+    return facts
