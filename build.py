@@ -90,10 +90,16 @@ REPLACED = {
 
 PRELUDE = """\
 #!/bin/sh
-# nvsx: this file is a zip archive that Python runs: python3 nvsx.pyz. Run by itself, it looks for a Python first.
+# nvsx: this file is a zip archive that Python runs: python3 nvsx.pyz. Run by itself, it looks for a Python first, and
+# whether its own end, which a copy that was cut off lacks, is there.
+look='import sys; f = open(sys.argv[1], "rb"); f.seek(-22, 2); whole = f.read(4) == b"PK" + bytes([5, 6])
+sys.version_info >= (3, 11) and print(sys.executable if whole else "cut off")'
 for python in python3.14 python3.13 python3.12 python3.11 python3; do
-  found=$("$python" -ISc 'import sys; sys.version_info >= (3, 11) and print(sys.executable)' 2>/dev/null) &&
-    [ -n "$found" ] && exec "$found" "$0" "$@"
+  found=$("$python" -ISc "$look" "$0" 2>/dev/null) && [ -n "$found" ] || continue
+  [ "$found" = "cut off" ] || exec "$found" "$0" "$@"
+  echo "error[environment]: $0 is not whole: it was cut off while it was copied" >&2
+  echo "hint: copy it again, then: python3 $0 version --verify" >&2
+  exit 3
 done
 echo "error[environment]: nvsx needs Python 3.11 or newer, and there is none on PATH" >&2
 echo "hint: install one (for example: sudo apt install python3), or run: /path/to/python3 $0" >&2

@@ -161,6 +161,16 @@ def test_without_any_usable_python_there_is_one_clear_line(python3: str, alone: 
     assert hint.startswith("hint: ")
 
 
+@pytest.mark.parametrize("kept", [100_000, -1_000_000, -1])
+def test_a_copy_that_was_cut_off_says_so(kept: int, alone: Path) -> None:
+    alone.write_bytes(alone.read_bytes()[:kept])
+    done = run([str(alone), "list"])
+    assert (done.returncode, done.stdout) == (3, "")
+    fact, hint = done.stderr.splitlines()
+    assert fact == f"error[environment]: {alone} is not whole: it was cut off while it was copied"
+    assert hint.startswith("hint: copy it again")
+
+
 def test_it_starts_through_a_link_and_from_a_strange_place(alone: Path, tmp_path: Path) -> None:
     strange = tmp_path / "a b $(x) 'é"
     strange.mkdir()
@@ -189,12 +199,25 @@ def test_the_hosts_libraries_change_nothing(alone: Path, any_python: str, tmp_pa
 
 def test_the_bundled_libraries_are_not_the_hosts(python: str, alone: Path) -> None:
     code = (
-        "import json\nfrom nvsx._vendor import jsonschema, yaml, prompt_toolkit\n"
+        "import json\nfrom nvsx._vendor import jsonschema, prompt_toolkit\n"
         "import nvsx._vendor.prompt_toolkit.shortcuts, nvsx._vendor.prompt_toolkit.patch_stdout\n"
         "ours = {name.split('.')[2] for name in sys.modules if name.startswith('nvsx._vendor.')}\n"
-        "print(json.dumps([sorted(ours & set(sys.modules)), yaml.safe_load('a: [1]')]))"
+        "from nvsx.documents import read_yaml\n"
+        "print(json.dumps([sorted(ours & set(sys.modules)), read_yaml('a: [1]', 'x').data]))"
     )
     assert inside(python, alone, code) == [[], {"a": [1]}]
+
+
+def test_the_hosts_anthropic_sdk_can_be_imported_beside_the_bundled_libraries(alone: Path) -> None:
+    """The real SDK of this venv, with its native parts and its own typing_extensions."""
+    code = (
+        "import json\nfrom nvsx._vendor import jsonschema\nimport anthropic\n"
+        "client = anthropic.Anthropic(api_key='none', base_url='http://127.0.0.1:9', max_retries=0)\n"
+        "import typing_extensions, nvsx._vendor.typing_extensions as ours\n"
+        "print(json.dumps([client.base_url.host, '_vendor' in anthropic.__file__, typing_extensions is ours]))"
+    )
+    pytest.importorskip("anthropic")
+    assert inside(sys.executable, alone, code) == ["127.0.0.1", False, False]
 
 
 def test_every_bundled_module_can_be_imported(python: str, alone: Path) -> None:

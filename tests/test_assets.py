@@ -66,6 +66,19 @@ def test_a_pip_install_has_the_same_files(tmp_path: Path) -> None:
     assert {path.relative_to(tmp_path / "site") for path in (tmp_path / "site/nvsx").rglob("*.py")} == {
         path.relative_to(source) for path in (source / "nvsx").rglob("*.py") if "_vendor" not in path.parts
     }
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for words in (["list"], ["show", "gpu-off-bus"], ["demo", "--speed", "2000", "--output", "quiet"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "nvsx", *words],
+            cwd=elsewhere,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "site"), "HOME": str(elsewhere)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
