@@ -99,6 +99,7 @@ class Trigger(NamedTuple):
     priority: int = 0
     cooldown_s: float = 0.0
     max_concurrent: int = 0
+    place: Place | None = None
 
 
 class Runbook(NamedTuple):

@@ -66,7 +66,33 @@ DATADOG = {
 OWN = {"runbook": "gpu-off-bus", "target_node": "gke-ml-pool-t4-abc1", "source": "pagerduty"}
 GRAFANA = {**alertmanager(alert(node="gpu-7")), "version": "1", "orgId": 1, "state": "alerting"}
 
+CLOUDEVENT = {
+    "specversion": "1.0",
+    "type": "com.nvidia.nvsentinel.health.v1",
+    "source": "nvsentinel://prod-a/healthevents",
+    "id": "b6f5f0f1",
+    "time": "2026-08-22T02:13:39.120345Z",
+    "data": {
+        "metadata": {"cluster": "prod-a"},
+        "healthEvent": {
+            "version": 1,
+            "agent": "syslog-health-monitor",
+            "componentClass": "GPU",
+            "checkName": "SysLogsXIDError",
+            "isFatal": True,
+            "isHealthy": False,
+            "message": "GPU has fallen off the bus",
+            "recommendedAction": "RESTART_BM",
+            "errorCode": ["79"],
+            "entitiesImpacted": [{"entityType": "PCI", "entityValue": "0000:17:00"}],
+            "generatedTimestamp": "2026-08-22T02:13:39.120345Z",
+            "nodeName": "gpu-7",
+            "processingStrategy": "EXECUTE_REMEDIATION",
+        },
+    },
+}
 BODIES = {
+    "nvsentinel": CLOUDEVENT,
     "pagerduty": pagerduty(),
     "grafana": GRAFANA,
     "alertmanager": alertmanager(alert(node="gpu-7")),
@@ -166,6 +192,22 @@ def test_datadog_leaves_out_what_was_not_expanded() -> None:
     assert (found.node, found.cluster, found.error_codes, found.delivery) == ("gpu-7", "prod-a", ("79",), "77165")
     (bare,) = parse("datadog", TEMPLATE)
     assert (bare.node, bare.key, bare.delivery, bare.status) == ("", "", "", OTHER)
+
+
+def test_nvsentinels_exporter_is_known_by_content_because_its_ids_are_always_new() -> None:
+    again = CLOUDEVENT | {"id": "another"}
+    (found,), (other,) = parse("nvsentinel", CLOUDEVENT), parse("nvsentinel", again)
+    assert found == other
+    assert found.health is not None
+    assert (found.node, found.check, found.error_codes, found.cluster) == (
+        "gpu-7",
+        "SysLogsXIDError",
+        ("79",),
+        "prod-a",
+    )
+    with pytest.raises(Malformed) as refused:
+        parse("nvsentinel", CLOUDEVENT | {"data": {"healthEvent": {"checkName": 3}}})
+    assert refused.value.path.startswith("data.healthEvent")
 
 
 def test_a_map_reads_dotted_paths() -> None:

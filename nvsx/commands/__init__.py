@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
     "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),
     "show": ("nvsx.commands.show", "a runbook's stages, watches and hooks", "Runbooks"),
+    "explain": ("nvsx.commands.explain", "which runbook a message would start, and why", "Runbooks"),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),

@@ -115,7 +115,11 @@ def _as_json(runbook: Runbook) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: what has named fields becomes an object."""
+    """A value as JSON has it: what has named fields becomes an object, a place `file:line:column`."""
+    from nvsx.errors import Place
+
+    if isinstance(value, Place):
+        return str(value)
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):

@@ -118,6 +118,7 @@ def _trigger(part: Part) -> Trigger:
         priority=part.get("priority", "priority", 0),
         cooldown_s=part.get("cooldown", "duration", 0.0),
         max_concurrent=part.get("maxConcurrent", "maxConcurrent", 0),
+        place=part.place,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.triggers.formats import alertmanager, datadog, opsgenie, own, pagerduty
+from nvsx.triggers.formats import alertmanager, datadog, nvsentinel, opsgenie, own, pagerduty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     # the order is that in which an unnamed delivery is looked at; the least particular comes last
+    "nvsentinel": Format(nvsentinel.recognises, nvsentinel.parse),
     "pagerduty": Format(pagerduty.recognises, pagerduty.parse, "hmac", "X-PagerDuty-Signature", "v1="),
     "grafana": Format(
         alertmanager.recognises_grafana, alertmanager.parse_grafana, "hmac", "X-Grafana-Alerting-Signature"
