@@ -20,7 +20,7 @@ your scripts to start at which moment. nvsx never changes the cluster, except th
     - id: recover
       watch:
         - {kind: node-condition, type: SysLogsXIDError, status: "False"}
-      hook: hooks/gpu-off-bus/on-recover.sh
+      hook: hooks/incident/recovered.sh
 
 stages:  STAGES
   They run in this order. baseline and inject run with --drill only; postmortem runs always.

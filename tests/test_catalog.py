@@ -207,7 +207,7 @@ def test_the_bundled_library_loads() -> None:
     with pytest.raises(NotFoundHere):
         catalog.load("nope")
     with pytest.raises(NotFoundHere):
-        catalog.resolve_hook("hooks/gpu-off-bus/preflight.sh")
+        catalog.resolve_hook("hooks/incident/acknowledge.sh")
 
 
 def test_a_text_is_read_with_all_its_faults() -> None:

@@ -48,7 +48,7 @@ NVSX = {
         FRONT
         | {"settings", "catalog", "names", "words", "documents", "source", "assets", "cells"}
         | {"runbook", "model", "watches", "durations", "ports", "nearest"}
-        | {"app", "tools", "config", "selectors", "hookvariables"},
+        | {"app", "tools", "config", "selectors", "hookvariables", "routing"},
         (HEAVY - {"subprocess"}) | {"textwrap", "tempfile"},
     ),
 }

@@ -24,7 +24,7 @@ WORDS = {
     "demo": ["--speed", "2000", "--output", "text"],
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
-    "explain": ["/dev/null"],
+    "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}
 ANSWERS = {*exit_codes(), 141}

@@ -376,6 +376,9 @@ VARIANTS: dict[str, tuple[list[str], Callable[[Played], bool]]] = {
         ["quarantined", "draining", "drain-succeeded", "remediation-failed"],
         lambda it: nvsentinel.cordoned(it.node) and not requests(it) and remediated(it) is False,
     ),
+    "ecc-memory": (CHAIN, lambda it: rebooted_for(it, "GpuMemWatch")),
+    "nvlink-down": (CHAIN, lambda it: rebooted_for(it, "GpuNvlinkWatch")),
+    "inforom-corrupt": (CHAIN, lambda it: rebooted_for(it, "GpuInforomWatch")),
     "drain-failed": (
         ["quarantined", "draining", "drain-failed"],
         lambda it: nvsentinel.cordoned(it.node) and not requests(it) and remediated(it) is None,
@@ -483,6 +486,12 @@ def node_ready(it: Played) -> tuple[str, str]:
     condition = nvsentinel.condition(request, "NodeReady")
     assert condition is not None
     return condition.status, condition.reason
+
+
+def rebooted_for(it: Played, check: str) -> bool:
+    """The check's condition came and went, and one reboot lay between."""
+    found = [condition.status for version in it.versions if (condition := nvsentinel.condition(version, check))]
+    return "True" in found and found[-1] == "False" and len(requests(it)) == 1 and not nvsentinel.cordoned(it.node)
 
 
 def reset_phase(it: Played) -> str:

@@ -29,7 +29,8 @@ while [ $# -gt 0 ]; do
     --request | -X) method=$2; shift ;;
     --write-out | -w) code=200; shift ;;
     --url) url=$2; shift ;;
-    --header | -H | --output | -o | --max-time | -m | --retry | --user | -u | --connect-timeout | --cacert) shift ;;
+    --header | -H | --output | -o | --max-time | -m | --user | -u | --user-agent | -A | --connect-timeout) shift ;;
+    --retry | --retry-delay | --retry-max-time | --cacert | --cert | --key | --proxy | -x | --resolve) shift ;;
     -*) ;;
     *) url=$1 ;;
     esac

@@ -13,7 +13,7 @@ COMMANDS = {
     "version": ["version"],
     "list": ["list"],
     "show": ["show", "gpu-off-bus"],
-    "lint": ["lint"],
+    "lint": ["lint", "gpu-off-bus"],
 }
 ROUNDS = 15
 

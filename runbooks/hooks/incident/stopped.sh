@@ -7,5 +7,5 @@ source "${BASH_SOURCE[0]%/*}/../lib/notify.sh"
 
 stopped="$NVSX_RUNBOOK on $node: ${NVSX_STAGE:-run} ended ${NVSX_STAGE_STATUS:-failed}: $NVSX_WAITING_FOR"
 slack ":rotating_light: $stopped"
-pagerduty trigger critical "$stopped"
+page critical "$stopped"
 told
