@@ -41,7 +41,7 @@ NVSX = {
     ("show", "gpu-off-bus"): (
         FRONT
         | {"settings", "catalog", "names", "words", "documents", "source", "assets", "cells"}
-        | {"runbook", "model", "watches", "durations", "ports", "nearest"},
+        | {"runbook", "model", "watches", "durations", "ports", "nearest", "app"},
         HEAVY | {"datetime", "textwrap", "tempfile"},
     ),
     ("lint", "gpu-off-bus"): (
@@ -59,6 +59,7 @@ def test_a_command_imports_what_it_needs_and_no_more(pyz: Path, command: tuple[s
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", WRAPPER, str(pyz), *command],
         cwd="/",
+        env={"PATH": "/usr/bin:/bin", "NVSX_STATE_DIR": "/nonexistent"},
         capture_output=True,
         text=True,
         check=True,

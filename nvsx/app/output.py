@@ -25,6 +25,18 @@ def output_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dwell", action="store_false", dest="dwell", help="no pauses for an audience")
 
 
+def simulation_arguments(parser: argparse.ArgumentParser, speed: float) -> None:
+    """How the simulated cluster behaves, for demo and drill."""
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=speed,
+        metavar="N",
+        help=f"the cluster's time runs N times faster (default {speed:g}); hooks run in real time",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="repeat it exactly: same times, order and names")
+
+
 def dwells(args: argparse.Namespace) -> bool:
     """Whether to pause for an audience: only where somebody watches the deck."""
     from nvsx.terminal import is_terminal
@@ -44,3 +56,15 @@ def sink_for(args: argparse.Namespace, settings: Settings, now: Callable[[], flo
         verbose=settings.verbose,
     )
     return choose(args.output, look)
+
+
+def _speed(text: str) -> float:
+    from argparse import ArgumentTypeError
+
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a speed; give a number above 0, such as 30")
+    return speed

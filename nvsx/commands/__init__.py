@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
     "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
+    "drill": ("nvsx.commands.drill", "rehearse a runbook on a simulated incident; nothing leaves the machine", "Run"),
     "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),
     "show": ("nvsx.commands.show", "a runbook's stages, watches and hooks", "Runbooks"),
     "explain": ("nvsx.commands.explain", "which runbook a message would start, and why", "Runbooks"),

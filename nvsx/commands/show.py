@@ -42,11 +42,24 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         import json
 
         say(json.dumps(_as_json(runbook), ensure_ascii=False, indent=2))
-    else:
-        paint = paint_for(1, settings.color, deep=settings.deep_color)
-        for line in _drawn(runbook, paint):
-            say(line)
+        return 0
+    paint = paint_for(1, settings.color, deep=settings.deep_color)
+    for line in _drawn(runbook, paint):
+        say(line)
+    _say_last_drill(settings, runbook.name)
     return 0
+
+
+def _say_last_drill(settings: Settings, name: str) -> None:
+    """When the runbook was last rehearsed; nothing where nobody rehearses."""
+    from nvsx.app.drills import last_drill
+
+    found = last_drill(settings, name)
+    if found:
+        from time import gmtime, strftime
+
+        told = f"{strftime('%Y-%m-%d %H:%M', gmtime(found[0]))} UTC, on {found[1]}" if found[0] else "never"
+        say(f"\n  last drill that passed: {told}")
 
 
 def _drawn(runbook: Runbook, paint: Paint) -> Iterator[str]:

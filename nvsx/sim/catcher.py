@@ -1,4 +1,9 @@
-"""The catcher: a `curl` that sends nothing and keeps what a hook would have sent, for rehearsals."""
+"""The catcher: programs that would send something, and send nothing: for rehearsals.
+
+It takes the place of curl, wget and mail on a hook's PATH, and leads proxies nowhere, so that what finds its way by
+itself (a program started by its full path, Python's urllib) is refused rather than sent. What ignores both, such as
+bash's /dev/tcp, is not held: a rehearsal is no sandbox.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOWHERE = "http://127.0.0.1:9"
+"""Where proxies lead in a rehearsal: the discard port, on which nobody answers."""
+
 VARIABLES = {
     "SLACK_WEBHOOK_URL": "https://hooks.slack.example/services/rehearsal",
     "PAGERDUTY_ROUTING_KEY": "rehearsal-routing-key",
+    **{name: NOWHERE for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())},
+    "no_proxy": "127.0.0.1,localhost",
+    "NO_PROXY": "127.0.0.1,localhost",
 }
 """What hooks find set in a rehearsal, so that they go all the way to the point of sending."""
 
@@ -18,7 +29,7 @@ VARIABLES = {
 # curl's is passed over, since nothing is sent anyway.
 _CURL = """#!/bin/sh
 # The simulator's curl: sends nothing, keeps the request. Written by nvsx.
-url= body= method=GET code=
+url= body= method=GET given= code=
 while [ $# -gt 0 ]; do
     case $1 in
     --config | -K) url=$(sed -n 's/^url *= *"\\(.*\\)"$/\\1/p' "$2"); shift ;;
@@ -26,7 +37,7 @@ while [ $# -gt 0 ]; do
         method=POST
         case $2 in @*) body=$(cat -- "${2#@}") ;; *) body=$2 ;; esac
         shift ;;
-    --request | -X) method=$2; shift ;;
+    --request | -X) given=$2; shift ;;
     --write-out | -w) code=200; shift ;;
     --url) url=$2; shift ;;
     --header | -H | --output | -o | --max-time | -m | --user | -u | --user-agent | -A | --connect-timeout) shift ;;
@@ -36,13 +47,39 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-printf '%s\\t%s\\t%s\\n' "$method" "$url" "$(printf '%s' "$body" | tr '\\n\\t' '  ')" >>CAUGHT
+printf '%s\\t%s\\t%s\\n' "${given:-$method}" "$url" "$(printf '%s' "$body" | tr '\\n\\t' '  ')" >>CAUGHT
 [ -z "$code" ] || printf '%s' "$code"
 """
 
 
+_WGET = """#!/bin/sh
+# The simulator's wget: sends nothing, keeps the request. Written by nvsx.
+url= body= method=GET
+while [ $# -gt 0 ]; do
+    case $1 in
+    --post-data=* | --body-data=*) method=POST body=${1#*=} ;;
+    --post-file=* | --body-file=*) method=POST body=$(cat -- "${1#*=}") ;;
+    --method=*) method=${1#*=} ;;
+    -O | -o | -T | -t | --header | --timeout | --tries | --output-document) shift ;;
+    -*) ;;
+    *) url=$1 ;;
+    esac
+    shift
+done
+printf '%s\\t%s\\t%s\\n' "$method" "$url" "$(printf '%s' "$body" | tr '\\n\\t' '  ')" >>CAUGHT
+"""
+
+_MAIL = """#!/bin/sh
+# The simulator's mail: sends nothing, keeps the letter. Written by nvsx.
+printf 'MAIL\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "$(tr '\\n\\t' '  ')" >>CAUGHT
+"""
+
+PROGRAMS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
+"""What is caught, by the name of the program."""
+
+
 class Message(NamedTuple):
-    """One request that a hook would have sent."""
+    """One request that a hook would have sent; a letter has the method MAIL and its command's words as its url."""
 
     method: str
     url: str
@@ -50,13 +87,14 @@ class Message(NamedTuple):
 
 
 class Catcher:
-    """Puts the catching `curl` into `bin_dir`, which must come first on the hooks' PATH."""
+    """Puts the catching programs into `bin_dir`, which must come first on the hooks' PATH."""
 
     def __init__(self, bin_dir: Path) -> None:
         self._log = bin_dir / "caught"
-        program = bin_dir / "curl"
-        program.write_text(_CURL.replace("CAUGHT", shlex.quote(str(self._log))), encoding="utf-8")
-        program.chmod(0o700)
+        for name, text in PROGRAMS.items():
+            program = bin_dir / name
+            program.write_text(text.replace("CAUGHT", shlex.quote(str(self._log))), encoding="utf-8")
+            program.chmod(0o700)
 
     def messages(self) -> list[Message]:
         """What has been caught so far, in order."""

@@ -22,7 +22,7 @@ STATUS_COLORS: dict[Status, str] = {
     "cancelled": "yellow",
     "interrupted": "yellow",
 }
-_REASON_CELLS = 60
+_REASON_CELLS = 47
 
 
 @dataclass

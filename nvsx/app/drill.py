@@ -1,0 +1,143 @@
+"""Rehearsing a runbook on the simulated cluster: which scenario fits it, and what would have been sent."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from nvsx.app.places import temporary_base
+from nvsx.app.scripts import ProjectScripts, unpack_bundled
+from nvsx.app.simulation import Rehearsal, rehearse
+from nvsx.cells import clip, printable
+from nvsx.clock import RealClock, SimulatedClock
+from nvsx.routing.route import Report, route
+from nvsx.routing.wants import STORM
+from nvsx.settings import process_environment, secret_values
+from nvsx.sim.scenario import load_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nvsx.app.simulation import Rehearsed
+    from nvsx.model import Runbook
+    from nvsx.ports import Sink
+    from nvsx.settings import Settings
+    from nvsx.sim.catcher import Message
+
+CANDIDATES = (
+    "xid-79",
+    "ecc-memory",
+    "nvlink-down",
+    "inforom-corrupt",
+    "gpu-reset",
+    "contact-support",
+    "thermal",
+    "non-fatal",
+)
+"""Scenarios of one fault, in the order in which they are tried for a runbook."""
+OTHERWISE = "xid-79"
+
+
+class Played(NamedTuple):
+    """A rehearsal that is over, and where its files are."""
+
+    rehearsed: Rehearsed
+    base: Path
+
+
+def play(
+    settings: Settings,
+    runbook: Runbook,
+    scenario: str,
+    *,
+    sink: Callable[[Callable[[], float]], Sink],
+    speed: float,
+    seed: int | None,
+    drill: bool,
+    dwell: bool,
+) -> Played:
+    """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
+    base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
+    root = settings.project or unpack_bundled(base)
+    rehearsal = Rehearsal(
+        runbook=runbook,
+        scenario=scenario,
+        base=base,
+        root=root,
+        environment=process_environment(settings, env_file=False),
+        secrets=secret_values(settings),
+        seed=seed,
+        drill=drill,
+        dwell=dwell,
+    )
+    clock = SimulatedClock(start=RealClock().now(), speed=speed)
+    rehearsed = clock.run(
+        rehearse(
+            rehearsal,
+            clock=clock,
+            sink=sink(clock.glance),
+            scripts=ProjectScripts(root),
+            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+        )
+    )
+    return Played(rehearsed, base)
+
+
+def fitting_scenario(runbook: Runbook) -> tuple[str, str]:
+    """The scenario to rehearse a runbook on, and why: the first whose fault it answers to, its namesake first."""
+    if route(Report(STORM), [runbook]).runbook:
+        return "storm", "it answers to storms"
+    for name in sorted(CANDIDATES, key=lambda name: name != runbook.name):
+        answer = route(_fault_of(load_scenario(name).variables), [runbook])
+        if answer.runbook and not (runbook.trigger and runbook.trigger.unhandled):
+            return name, f"it answers to {answer.reason}"
+    return OTHERWISE, "no scenario has a fault of its own for it (--scenario)"
+
+
+def _fault_of(variables: Mapping[str, Any]) -> Report:
+    return Report(
+        check=str(variables.get("check", "")),
+        error_codes=(str(variables["error_code"]),) if variables.get("error_code") else (),
+        action=str(variables.get("action", "")),
+        component_class=str(variables.get("component_class", "")),
+        fatal=variables.get("fatal") is not False,
+    )
+
+
+def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
+    """What would have left the machine: method, where to and key of each message, and below it what people read."""
+    if not messages:
+        yield "nothing would have been sent"
+        return
+    yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
+    for message in messages:
+        key, gist = _gist(message.body)
+        yield clip(f"  {message.method}  {_where(message)}{f'  {key}' if key else ''}", cells)
+        yield clip(f"      {gist}", cells)
+
+
+def _where(message: Message) -> str:
+    """Host and path: what else a URL may hold, such as a query or a password, is nobody's business on a screen."""
+    if message.method == "MAIL":
+        return printable(message.url)
+    parts = urlsplit(message.url)
+    return printable(f"{parts.hostname or message.url}{parts.path}")
+
+
+def _gist(body: str) -> tuple[str, str]:
+    """What its receiver tells a message from others by, and the part of it that people read."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return "", printable(body)
+    if not isinstance(data, dict):
+        return "", printable(body)
+    payload, fields = data.get("payload"), data.get("fields")
+    inner = payload if isinstance(payload, dict) else fields if isinstance(fields, dict) else data
+    text = next((str(inner[name]) for name in ("text", "summary", "message", "note", "body") if inner.get(name)), "")
+    action = data.get("event_action", "")
+    key = next((f"key {data[name]}" for name in ("dedup_key", "alias") if name in data), "")
+    return printable(key), printable("  ".join(str(word) for word in (action, text) if word) or body)

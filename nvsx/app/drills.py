@@ -1,0 +1,47 @@
+"""When each runbook was last rehearsed with success."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from nvsx.settings import state_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nvsx.settings import Settings
+
+DRILLS_FILE = "drills.json"
+
+
+def remember(settings: Settings, runbook: str, scenario: str, at: float) -> None:
+    """Keep when a runbook was last rehearsed with success. Raises EnvironmentUnusable where no state can be kept."""
+    file = state_directory(settings) / DRILLS_FILE
+    known = _remembered(file)
+    known[runbook] = {"at": at, "scenario": scenario}
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(known, sort_keys=True), "utf-8")
+    fresh.replace(file)
+
+
+def last_drill(settings: Settings, runbook: str) -> tuple[float, str] | None:
+    """When a runbook was last rehearsed with success (epoch seconds), and on which scenario; (0.0, "") if it never was,
+    None where nothing is kept at all.
+    """
+    if not os.path.exists(settings.state_dir / DRILLS_FILE):  # noqa: PTH110 - Path.exists raises where one may not look
+        return None
+    found = _remembered(settings.state_dir / DRILLS_FILE).get(runbook)
+    if not isinstance(found, dict) or not isinstance(found.get("at"), (int, float)):
+        return 0.0, ""
+    return float(found["at"]), str(found.get("scenario", ""))
+
+
+def _remembered(file: Path) -> dict[str, Any]:
+    """What is kept so far; a damaged file counts as nothing, since all it holds can be rehearsed again."""
+    try:
+        known = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
