@@ -75,6 +75,52 @@ def test_the_summary_does_not_call_a_hook_that_is_not_configured_failed() -> Non
     assert "○ onSuccess not configured" in text
 
 
+def watched(clause: str, state: Any, detail: str) -> Watch:
+    return Watch("recover", clause, "node-condition", f"clause {clause}", state, detail)
+
+
+def told(bodies: list[Any], *, verbose: bool = False) -> list[str]:
+    """What follows the prefix of each line that is about looking."""
+    lines = TextLines(verbose=verbose)
+    found = [line for event in events([START, StageBegin("recover", "", 60.0), *bodies]) for line in lines.draw(event)]
+    return [line.partition("  ")[2].strip() for line in found if "look" in line or "clause" in line]
+
+
+def test_one_reason_is_told_once_however_many_clauses_it_blinds() -> None:
+    blinded = [watched(str(index), "blind", "connection refused") for index in range(5)]
+    back = [watched(str(index), "unmet", "A=True") for index in range(4)]
+    assert told([*blinded, *back, watched("4", "met", "B")]) == [
+        "? cannot look: connection refused",
+        "✓ looking again",
+        "✓ clause 4: B",
+    ]
+
+
+def test_another_reason_is_another_line() -> None:
+    bodies = [watched("0", "blind", "refused"), watched("0", "blind", "forbidden"), watched("0", "unmet", "")]
+    assert told(bodies) == ["? cannot look: refused", "? cannot look: forbidden", "✓ looking again"]
+
+
+def test_what_comes_and_goes_is_told_a_few_times_and_anew_in_the_next_stage() -> None:
+    turn = [watched("0", "blind", "forbidden"), watched("0", "unmet", "A=True")]
+    assert told(turn * 50) == [
+        "? cannot look: forbidden",
+        "✓ looking again",
+        "? cannot look: forbidden",
+        "✓ looking again",
+        "? cannot look: forbidden; it comes and goes, and is told no more in this stage",
+    ]
+    assert told([*turn * 50, StageBegin("postmortem", "", 60.0), *turn])[-2:] == [
+        "? cannot look: forbidden",
+        "✓ looking again",
+    ]
+    assert len(told(turn * 50, verbose=True)) == 100
+
+
+def test_a_clause_that_no_longer_holds_is_told() -> None:
+    assert told([watched("0", "met", "A"), watched("0", "unmet", "B")])[-1] == "○ not now: clause 0: B"
+
+
 def test_hostile_output_cannot_reach_the_terminal() -> None:
     assert "\x1b" not in drawn([START, Output("detect", "onSuccess", "a\x1b[2Jb\x07")])
 

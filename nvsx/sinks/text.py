@@ -22,6 +22,10 @@ _STATUS_GLYPHS = {"pass": "●", "skipped": "○", "blind": "?"}
 _LEVEL_COLORS = {"info": "", "warning": "yellow", "error": "red"}
 
 
+TOLD_TIMES = 3
+"""How often one reason for not being able to look is told in one stage; reminders go on."""
+
+
 class Text:
     """Draws events as lines onto a writer."""
 
@@ -95,7 +99,8 @@ class TextLines:
 
     def _stage_begin(self, run: _Run, body: StageBegin) -> list[str]:
         run.clauses.clear()
-        run.origin = ""
+        run.blinded_before.clear()
+        run.origin = run.blinded = ""
         limit = self._paint(f"(up to {format_duration(body.timeout_s)})", "dim") if body.waiting_for else ""
         title = f"  {_clean(body.title)}" if body.title and body.title != body.stage else ""
         lines = [f"{self._paint('→ ' + _clean(body.stage), 'cyan', bold=True)}{title}  {limit}".rstrip()]
@@ -107,13 +112,36 @@ class TextLines:
         detail = f": {_clean(body.detail)}" if body.detail else ""
         inferred = " (inferred)" if body.inferred else ""
         text = f"{_clean(body.text)}{detail}{inferred}"
-        if body.state == "met":
-            return [f"  {self._paint('✓', 'green')} {text}"]
         if body.state == "blind":
-            return [f"  {self._paint('? cannot look:', 'yellow')} {text}"]
-        if self._verbose or before != "unmet":
-            return [f"  {self._paint('○', 'grey')} not {'yet' if before == 'unmet' else 'now'}: {text}"]
-        return []
+            return self._blindness(run, body, text)
+        lines = self._sight(run)
+        if body.state == "met":
+            return [*lines, f"  {self._paint('✓', 'green')} {text}"]
+        if self._verbose or before == "met":
+            lines.append(f"  {self._paint('○', 'grey')} not {'now' if before == 'met' else 'yet'}: {text}")
+        return lines
+
+    def _blindness(self, run: _Run, body: Watch, text: str) -> list[str]:
+        """One line for a reason, however many clauses it blinds; a source that comes and goes is told a few times."""
+        mark = self._paint("? cannot look:", "yellow")
+        if self._verbose:
+            return [f"  {mark} {text}"]
+        if body.detail == run.blinded:
+            return []
+        run.blinded = body.detail
+        count = run.blinded_before[body.detail] = run.blinded_before.get(body.detail, 0) + 1
+        if count > TOLD_TIMES:
+            return []
+        last = "; it comes and goes, and is told no more in this stage" if count == TOLD_TIMES else ""
+        return [f"  {mark} {_clean(body.detail or body.text)}{last}"]
+
+    def _sight(self, run: _Run) -> list[str]:
+        """The end of blindness, where its begin was told."""
+        if not run.blinded or "blind" in run.clauses.values():
+            return []
+        count = run.blinded_before.get(run.blinded, 0)
+        run.blinded = ""
+        return [] if self._verbose or count >= TOLD_TIMES else [f"  {self._paint('✓', 'green')} looking again"]
 
     def _output(self, run: _Run, body: Output) -> list[str]:
         line = f"  {self._paint('│', 'dim')} {printable(body.text, keep=chr(9))}"
@@ -168,6 +196,8 @@ class _Run:
         self.tally = Tally()
         self.clauses: dict[str, str] = {}
         self.origin = ""  # whose output the last line belonged to
+        self.blinded = ""  # why it cannot look now, as it was told
+        self.blinded_before: dict[str, int] = {}  # reason: how often it was told in this stage
 
 
 def short_id(run_id: str) -> str:
