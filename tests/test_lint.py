@@ -50,6 +50,8 @@ def clause(text: str, stage: str = "detect") -> str:
 NEVER_SHOWN = [
     # clause, stage, what is said, what to write instead
     ("{kind: pod-event, reason: Evicted}", "drain", "never gives an Event Evicted", "{kind: nvsentinel-state, state: drain-succeeded}"),
+    ("{kind: log, selector: app=x, pattern: '(a+)+$'}", "detect", "a repeat inside a repeat", "say it with one repeat"),
+    ("{kind: training-log, pod: x, pattern: '(?:x*y)*z'}", "detect", "a repeat inside a repeat", "say it with one"),
     ("{kind: taint, key: nvidia.com/gpu-error}", "quarantine", "set no taint nvidia.com/gpu-error", "{kind: nvsentinel-state, state: quarantined}"),
     ("{kind: node-condition, type: GpuThermalWatch}", "detect", "practically never fatal", "{kind: node-event, type: GpuThermalWatch}"),
     ("{kind: node-condition, type: GpuThermalMarginWatch}", "detect", "stored only by default", "healthevent.checkname"),
@@ -80,6 +82,7 @@ def test_a_clause_that_nvsentinel_never_shows(text: str, stage: str, message: st
 FINE = [
     ("{kind: pod-event, reason: Killing}", "drain"),
     ("{kind: pod-event, reason: Evicted, absent: true}", "drain"),
+    ("{kind: log, selector: app=x, pattern: 'step \\d+ (loss|lr)=[0-9.]+'}", "detect"),
     ("{kind: taint, key: nvidia.com/gpu-error, absent: true}", "recover"),
     ("{kind: node-condition, type: GpuPcieWatch}", "detect"),
     ("{kind: node-condition, type: node-not-ready}", "detect"),

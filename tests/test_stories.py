@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import pairwise
 
 import pytest
 
+from nvsx.engine.patterns import TooSlow, search
 from nvsx.errors import Exit, Forbidden, Unreachable
 from nvsx.events import Hook, Note, Prerequisite, Watch
 from nvsx.journal import EffectEnded, EffectIntended, RunEnded
@@ -338,6 +340,36 @@ stages:
     story.at("5s", condition("A")).at("6s", condition("A", "False")).run()
     assert story.stage("recover").status == "pass"
     assert story.finish.total_s == pytest.approx(6.0)
+
+
+def test_a_pattern_that_never_ends_blinds_its_clause_and_nothing_else() -> None:
+    body = """
+stages:
+  - id: detect
+    timeout: 30s
+    watch:
+      - {kind: log, selector: app=x, namespace: ml, pattern: "(a+)+$"}
+      - {kind: log, selector: app=x, namespace: ml, pattern: "hello"}
+"""
+    story = Story(body)
+    pod = {"metadata": {"name": "train-0", "namespace": "ml", "labels": {"app": "x"}}, "status": {"phase": "Running"}}
+    story.world.create({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "main"}]}, **pod})
+    story.at("1s", lambda world: world.logs.append("ml", "train-0", "a" * 5000 + "!"))
+    story.at("2s", lambda world: world.logs.append("ml", "train-0", "hello")).run()
+    assert story.stages == ["detect blind 30.0"]
+    assert "the pattern takes too long on one line" in story.stage("detect").reason
+    assert "story.yaml:" in story.stage("detect").reason
+    watched = [e for e in story.events if getattr(e.body, "event", "") == "watch" and e.body.state == "met"]
+    assert [e.body.text for e in watched] == ["log of ml/app=x matches /hello/"]
+
+
+def test_a_search_is_bounded_and_its_timer_is_put_away() -> None:
+    with pytest.raises(TooSlow):
+        search("(a+)+$", "a" * 8192 + "!", limit_s=0.05)
+    assert search("b$", "aaab")
+    assert not search("c", "aaab")
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGVTALRM) == signal.SIG_DFL
 
 
 PREREQUISITES = """

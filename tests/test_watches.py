@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nvsx.engine.patterns import search
 from nvsx.errors import DocumentInvalid, Forbidden, Place
 from nvsx.model import Clause
 from nvsx.ports import ApiPath, LogLine, Seen
@@ -361,15 +362,18 @@ def test_log_patterns_match_lines_of_this_incident_once_and_for_all() -> None:
     compiled = compile_clause(clause("training-log", pod="train-0", namespace="ml", pattern=r"loss=\d"))
     pattern: Any = compiled.predicate
     incident = Incident(NODE, T0)
-    assert pattern.matches(LogLine("ml/train-0", "step 1 loss=3", T0 + 1), incident)
-    assert not pattern.matches(LogLine("ml/train-0", "step 1 loss=3", T0 - 3600), incident)
-    assert not pattern.matches(LogLine("ml/train-0", "nothing", T0 + 1), incident)
+    assert pattern.matches(LogLine("ml/train-0", "step 1 loss=3", T0 + 1), incident, search)
+    assert not pattern.matches(LogLine("ml/train-0", "step 1 loss=3", T0 - 3600), incident, search)
+    assert not pattern.matches(LogLine("ml/train-0", "nothing", T0 + 1), incident, search)
     source = LogSource("ml", pod="train-0")
     seen = {source: Lines({pattern.pattern: LogLine("ml/train-0", "step 1 loss=3")})}
     assert ClauseTracker(compiled, position="0", latches=False).look(seen, incident, NOW).state == "met"
     assert (
         ClauseTracker(compiled, position="0", latches=False).look({source: Lines({})}, incident, NOW).state == "unmet"
     )
+    slow = Lines({}, too_slow=frozenset({pattern.pattern}))
+    found = ClauseTracker(compiled, position="0", latches=False).look({source: slow}, incident, NOW)
+    assert (found.state, "the pattern takes too long" in found.detail) == ("blind", True)
 
 
 def test_documents_are_counted_and_their_filter_stays_data() -> None:

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.incident import observe
@@ -186,15 +187,26 @@ class Watching:
     def _follow(self, source: LogSource) -> None:
         patterns = {predicate for stage in self._stages for predicate in stage.tracker.log_patterns(source)}
         matched: dict[str, LogLine] = {}
+        too_slow: set[str] = set()
+        blind: ClusterError | None = None
 
         def on_line(line: LogLine) -> None:
             for predicate in patterns:
-                if predicate.pattern not in matched and predicate.matches(line, self.incident):
+                if predicate.pattern in matched or predicate.pattern in too_slow:
+                    continue
+                try:
+                    if not predicate.matches(line, self.incident, search):
+                        continue
                     matched[predicate.pattern] = line
-                    self._look()
+                except TooSlow:
+                    too_slow.add(predicate.pattern)
+                self._sights[source] = Lines(matched, blind, frozenset(too_slow))
+                self._look()
 
         def on_blind(error: ClusterError | None) -> None:
-            self._sights[source] = Lines(matched, error)
+            nonlocal blind
+            blind = error
+            self._sights[source] = Lines(matched, error, frozenset(too_slow))
             self._look()
 
         self._sights[source] = Lines(matched)

@@ -43,6 +43,7 @@ _FLAT_FIELDS = {
     "timestamp": "createdAt",
     "healthEvent": "healthevent",
 }
+_NESTED = re.compile(r"(?<!\\)[+*}][^()\[\]|]*\)(?:[+*]|\{\d+,)")
 _OFF_BUS = re.compile(r"off.?(?:the.?)?bus|xid.?79\b", re.IGNORECASE)
 
 
@@ -100,6 +101,14 @@ def about_xid_79(runbook: Runbook) -> bool:
     """Whether a runbook says that it is for the GPU that fell off the bus."""
     codes = runbook.trigger.error_codes if runbook.trigger else ()
     return "79" in codes or any(_OFF_BUS.search(text) for text in (runbook.name, runbook.title, *runbook.tags))
+
+
+def _pattern(fields: Mapping[str, Any], _: Seat) -> Iterator[Remark]:
+    if _NESTED.search(fields["pattern"]):
+        yield (
+            "a repeat inside a repeat can take for ever on a line that almost matches; nvsx then gives the pattern up",
+            "say it with one repeat, such as a+ for (a+)+",
+        )
 
 
 def _taint(fields: Mapping[str, Any], _: Seat) -> Iterator[Remark]:
@@ -165,5 +174,6 @@ _REMARKS: dict[str, tuple[Callable[[Mapping[str, Any], Seat], Iterator[Remark]],
     "crd": (_crd,),
     "mongo-event": (_mongo,),
     "pod": (_selector,),
-    "log": (_selector,),
+    "log": (_selector, _pattern),
+    "training-log": (_pattern,),
 }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.watches import verdict
 from nvsx.watches.predicate import Lines, LogSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
@@ -24,6 +23,7 @@ class LogPattern(NamedTuple):
 
     pattern: str
     source: LogSource
+    place: str = ""  # of the clause, for what is wrong with its pattern
 
     @property
     def text(self) -> str:
@@ -36,11 +36,17 @@ class LogPattern(NamedTuple):
         sight = sights[self.source]
         assert isinstance(sight, Lines)
         line = sight.matched.get(self.pattern)
+        if line is None and self.pattern in sight.too_slow:
+            return verdict.blind(
+                f"the pattern takes too long on one line: {self.place} (write it without nested repeats)"
+            )
         if line is None:
             return verdict.unmet("no line matches yet")
         return verdict.met(f"{line.pod}: {' '.join(line.text.split())[:160]}")
 
-    def matches(self, line: LogLine, incident: Incident) -> bool:
-        """Whether a line belongs to the incident and matches; only its first 8 KiB are looked at."""
+    def matches(self, line: LogLine, incident: Incident, search: Callable[[str, str], bool]) -> bool:
+        """Whether a line belongs to the incident and matches; only its first 8 KiB are looked at. `search` says
+        whether a pattern is in a text.
+        """
         of_incident = not line.time or incident.covers(line.time)
-        return of_incident and re.search(self.pattern, line.text[:_LONGEST_LINE]) is not None
+        return of_incident and search(self.pattern, line.text[:_LONGEST_LINE])

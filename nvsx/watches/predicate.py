@@ -37,6 +37,7 @@ class Lines(NamedTuple):
 
     matched: Mapping[str, LogLine]
     blind: ClusterError | None = None
+    too_slow: frozenset[str] = frozenset()  # patterns that were given up
 
 
 class Documents(NamedTuple):

@@ -6,7 +6,7 @@ A kind's module is imported with its first clause, because `show` and `lint` sta
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from nvsx.durations import parse_duration
 from nvsx.errors import DocumentInvalid, Problem
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nvsx.model import Clause
+    from nvsx.watches.lines import LogPattern
     from nvsx.watches.predicate import Predicate
 
 
@@ -154,6 +155,7 @@ def compile_clause(clause: Clause) -> Compiled:
         predicate = KINDS[clause.kind](clause.fields)
         if clause.kind in LOG_KINDS:
             re.compile(clause.fields["pattern"])
+            predicate = cast("LogPattern", predicate)._replace(place=str(clause.place))
             if clause.absent or clause.hold_s:
                 raise ValueError("a log line passes and is gone: absent and for cannot be asked of it")
     except (KeyError, ValueError, AttributeError, TypeError, re.error) as error:
