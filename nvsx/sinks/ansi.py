@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.cells import clusters, width
@@ -46,6 +47,13 @@ class Cell(NamedTuple):
     style: Style
 
 
+class Cells(NamedTuple):
+    """A line as cells; `sure` where every terminal agrees on their widths."""
+
+    cells: tuple[Cell, ...]
+    sure: bool
+
+
 class Painter:
     """Remembers what the screen shows. `depth` is 24, 8, 4 (16 colours) or 0 (none)."""
 
@@ -76,9 +84,9 @@ class Painter:
         data = "".join(parts).encode(self._encoding, "replace")
         return BEGIN_SYNC + data + END_SYNC if self.sync else data
 
-    def _changes(self, number: int, old: list[Cell], new: list[Cell]) -> Iterator[str]:
-        doubtful = any(not _is_sure(cell.text) for line in (old, new) for cell in line)
-        for start, end in [(0, len(new))] if doubtful else _runs(old, new):
+    def _changes(self, number: int, before: Cells, after: Cells) -> Iterator[str]:
+        old, new = before.cells, after.cells
+        for start, end in _runs(old, new) if before.sure and after.sure else [(0, len(new))]:
             yield f"\033[{number};{start + 1}H{self._styled(new[start:end], start + 1)}"
 
     def _styled(self, cells: Sequence[Cell], column: int) -> str:
@@ -121,7 +129,9 @@ def sgr(style: Style, depth: int) -> str:
     return f"{codes};38;2;{red};{green};{blue}" if depth == 24 else f"{codes};38;5;{nearest}"
 
 
-def _cells(line: Row) -> list[Cell]:
+@lru_cache(maxsize=512)
+def _cells(line: Row) -> Cells:
+    """A line's cells. Remembered, because output that scrolls shows the same lines again, only higher."""
     cells: list[Cell] = []
     for span in line:
         if span.text.isascii():
@@ -131,7 +141,7 @@ def _cells(line: Row) -> list[Cell]:
             cells.append(Cell(cluster, span.style))
             if size == 2:
                 cells.append(Cell("", span.style))
-    return cells
+    return Cells(tuple(cells), all(_is_sure(cell.text) for cell in cells))
 
 
 def _is_sure(text: str) -> bool:

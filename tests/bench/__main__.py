@@ -6,13 +6,14 @@ import json
 import platform
 import sys
 
-from tests.bench import decoding_rate, detection, output_rate, startup
+from tests.bench import deck, decoding_rate, detection, output_rate, startup
 
 MEASUREMENTS = {
     "startup": startup.measure,
     "detection": detection.measure,
     "hook_output": output_rate.measure,
     "decoding": decoding_rate.measure,
+    "deck": deck.measure,
 }
 
 
