@@ -159,6 +159,14 @@ def test_a_ticket_that_is_open_is_not_opened_again(receiver: Receiver) -> None:
     assert not any(path == "/jira/rest/api/2/issue" for _, path, _, _ in receiver.requests)
 
 
+def test_where_jira_cannot_be_searched_no_second_ticket_is_guessed(receiver: Receiver) -> None:
+    receiver.answers = {"/jira/rest/api/2/search": [(401, "")]}
+    done = run("repair-ordered.sh", receiver.channels())
+    assert done.returncode == 1
+    assert "jira search: NOT answered: " in done.stderr
+    assert not any(path == "/jira/rest/api/2/issue" for _, path, _, _ in receiver.requests)
+
+
 def test_what_may_pass_is_tried_again_and_what_may_not_is_said(receiver: Receiver) -> None:
     receiver.answers = {"/slack": [(503, ""), (200, "")], "/pagerduty": [(400, "bad")] * 9}
     channels = {name: value for name, value in receiver.channels().items() if name.startswith(("SLACK", "PAGER"))}

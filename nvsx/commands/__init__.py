@@ -5,6 +5,11 @@ from __future__ import annotations
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
+    "status": (
+        "nvsx.commands.status",
+        "what NVSentinel does on this cluster now",
+        "Run",
+    ),
     "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
     "drill": ("nvsx.commands.drill", "rehearse a runbook on a simulated incident; nothing leaves the machine", "Run"),
     "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),

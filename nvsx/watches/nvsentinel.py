@@ -44,6 +44,12 @@ ACTIONS = {
 }
 """RecommendedAction numbers, from health_event.proto."""
 
+FOR_PEOPLE = frozenset({"CONTACT_SUPPORT", "RUN_FIELDDIAG", "RUN_DCGMEUD", "UNKNOWN"})
+"""Recommended actions for which fault-remediation orders nothing: somebody has to come."""
+
+OPT_OUT_LABELS = ("k8saas.nvidia.com/ManagedByNVSentinel", "nvsentinel.dgxc.nvidia.com/managed")
+"""Node labels whose value `false` keeps NVSentinel's hands off the node."""
+
 _ERROR_CODE = re.compile(r"ErrorCode:(\S+)")
 _ACTION = re.compile(r"Recommended Action=([A-Z_]+);")
 _LABEL_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\Z")

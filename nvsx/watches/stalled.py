@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nvsx.watches.predicate import Sight, Source
     from nvsx.watches.verdict import Verdict
 
-_NEEDS_A_HUMAN = frozenset({"CONTACT_SUPPORT", "RUN_FIELDDIAG", "RUN_DCGMEUD", "UNKNOWN"})
-
 
 class Stalled(NamedTuple):
     """`kind: stalled`: met at once where NVSentinel waits for a human, else after a time without progress."""
@@ -43,7 +41,7 @@ class Stalled(NamedTuple):
         if label in nvsentinel.FAILED_AFTER:
             return verdict.met(f"state {label}", version)
         for event in nvsentinel.quarantine_events(node):
-            if event.action in _NEEDS_A_HUMAN:
+            if event.action in nvsentinel.FOR_PEOPLE:
                 return verdict.met(f"recommended action {event.action}: NVSentinel will not repair this", version)
         faulty = bool(nvsentinel.faults(node)) or nvsentinel.cordoned(node)
         breaker = only_object(sights, self._breaker(incident))

@@ -102,19 +102,27 @@ jira_header() {
     fi
 }
 
-# The key of this incident's open ticket, if there is one. Tickets carry the incident's key as a label.
+# The key of this incident's open ticket, if there is one. Tickets carry the incident's key as a label. Fails where Jira
+# cannot be asked: then nobody knows whether there is one, and opening another would be a guess.
 jira_ticket() {
     local search=/rest/api/2/search jql="labels%3D%22${NVSX_INCIDENT_KEY//\//-}%22%20AND%20statusCategory%20!%3D%20Done"
+    local answer
     [[ $JIRA_URL != *.atlassian.net* ]] || search=/rest/api/3/search/jql
-    request GET "${JIRA_URL%/}$search?jql=$jql&fields=key&maxResults=1" "$(jira_header)" '' |
-        sed -n 's/.*"key" *: *"\([A-Z][A-Z0-9_]*-[0-9][0-9]*\)".*/\1/p' | head -n 1
+    answer=$(request GET "${JIRA_URL%/}$search?jql=$jql&fields=key&maxResults=1" "$(jira_header)" '') || {
+        echo "jira search: NOT answered: ${answer:0:300}" >&2
+        return 1
+    }
+    sed -n 's/.*"key" *: *"\([A-Z][A-Z0-9_]*-[0-9][0-9]*\)".*/\1/p' <<<"$answer" | head -n 1
 }
 
 # jira trigger|resolve SEVERITY SUMMARY: opens one ticket for the incident, or comments on the one that is open.
 jira() {
     [[ -n ${JIRA_URL:-} && -n ${JIRA_TOKEN:-} && -n ${JIRA_PROJECT:-} ]] || return 0
     local ticket url="${JIRA_URL%/}/rest/api/2/issue"
-    ticket=$(jira_ticket)
+    ticket=$(jira_ticket) || {
+        failed=$((failed + 1))
+        return 0
+    }
     if [[ -n $ticket ]]; then
         post "jira comment on $ticket" "$url/$ticket/comment" "$(jira_header)" "{\"body\": $(json "$3")}" || return 0
         [[ $1 != resolve || -z ${JIRA_DONE:-} ]] || post "jira close $ticket" "$url/$ticket/transitions" \
