@@ -81,10 +81,19 @@ def test_other_programs_are_caught_too(line: str, expected: Message, tmp_path: P
         "python3 -c 'import urllib.request as u; u.urlopen(\"https://a.example/x\", timeout=5)'",
     ],
 )
-def test_what_finds_its_own_way_is_refused(line: str, tmp_path: Path) -> None:
+def test_what_finds_its_own_way_is_refused_and_told(line: str, tmp_path: Path) -> None:
     told = rehearse_runbook(tmp_path, runbook="mine", root=one_hook(tmp_path, line), drill=True)
     assert told.finish.verdict == "PASSED, 1 HOOK FAILED"
-    assert "refused" in told.output() or "127.0.0.1" in told.output()
+    assert told.rehearsed is not None
+    assert told.rehearsed.messages == [Message("CONNECT", "a.example:443", "(held back by the proxy)")]
+    assert "  CONNECT  a.example:443" in list(sent_lines(told.rehearsed.messages, 80))
+
+
+def test_a_relay_on_this_machine_is_held_back_too(tmp_path: Path) -> None:
+    line = f"{shutil.which('curl')} -sS --max-time 5 -d x http://127.0.0.1:1/relay || true"
+    told = rehearse_runbook(tmp_path, runbook="mine", root=one_hook(tmp_path, line), drill=True)
+    assert told.rehearsed is not None
+    assert [message.url for message in told.rehearsed.messages] == ["http://127.0.0.1:1/relay"]
 
 
 def one_hook(directory: Path, line: str) -> Path:

@@ -121,7 +121,7 @@ def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
 
 def _where(message: Message) -> str:
     """Host and path: what else a URL may hold, such as a query or a password, is nobody's business on a screen."""
-    if message.method == "MAIL":
+    if message.method in ("MAIL", "CONNECT"):
         return printable(message.url)
     parts = urlsplit(message.url)
     return printable(f"{parts.hostname or message.url}{parts.path}")

@@ -14,7 +14,7 @@ from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
 from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.sim import simulate
-from nvsx.sim.catcher import VARIABLES, Catcher, Message
+from nvsx.sim.catcher import Catcher, Message
 from nvsx.sim.database import SimulatedDatabase
 from nvsx.sim.shim import ShimServer
 
@@ -72,9 +72,9 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with ShimServer(world, rehearsal.base / "bin") as shim:
-        catcher = Catcher(shim.bin_dir)
-        plan = _plan(rehearsal, director, run_id, await cluster.identity(), shim, clock.now())
+    async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
+        environment = _isolated(rehearsal.environment, str(shim.bin_dir), {**catcher.variables, **shim.env})
+        plan = _plan(rehearsal, director, run_id, await cluster.identity(), environment, clock.now())
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
         try:
@@ -95,7 +95,9 @@ async def rehearse(
     return Rehearsed(outcome, director, catcher.messages())
 
 
-def _plan(rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, shim: ShimServer, now: float) -> Plan:
+def _plan(
+    rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, environment: Mapping[str, str], now: float
+) -> Plan:
     places = make_places(rehearsal.base, run_id)
     return Plan(
         runbook=rehearsal.runbook,
@@ -109,7 +111,7 @@ def _plan(rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, s
         root=str(rehearsal.root),
         run_dir=str(places.run_dir),
         artifact_dir=str(places.artifact_dir),
-        environment=_isolated(rehearsal.environment, str(shim.bin_dir), shim.env),
+        environment=environment,
         nvsx_version=__version__,
         secrets=rehearsal.secrets,
         drill=rehearsal.drill,
@@ -121,6 +123,6 @@ def _plan(rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, s
 def _isolated(environment: Mapping[str, str], bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment without the ways to a real cluster, the simulator's tools first on the PATH."""
     isolated = {name: value for name, value in environment.items() if name not in _REAL_CLUSTER_VARIABLES}
-    isolated.update({**VARIABLES, **extra})
+    isolated.update(extra)
     isolated["PATH"] = f"{bin_dir}:{environment.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
     return isolated

@@ -1,29 +1,31 @@
 """The catcher: programs that would send something, and send nothing: for rehearsals.
 
-It takes the place of curl, wget and mail on a hook's PATH, and leads proxies nowhere, so that what finds its way by
-itself (a program started by its full path, Python's urllib) is refused rather than sent. What ignores both, such as
-bash's /dev/tcp, is not held: a rehearsal is no sandbox.
+It takes the place of curl, wget and mail on a hook's PATH. What finds its way by itself (a program started by its full
+path, Python's urllib) is led to a proxy that refuses everything and notes where it was to go. What ignores both, such
+as bash's /dev/tcp or `curl --noproxy`, is not held: a rehearsal is no sandbox.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOWHERE = "http://127.0.0.1:9"
-"""Where proxies lead in a rehearsal: the discard port, on which nobody answers."""
-
 VARIABLES = {
     "SLACK_WEBHOOK_URL": "https://hooks.slack.example/services/rehearsal",
     "PAGERDUTY_ROUTING_KEY": "rehearsal-routing-key",
-    **{name: NOWHERE for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())},
-    "no_proxy": "127.0.0.1,localhost",
-    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "",
+    "NO_PROXY": "",
 }
 """What hooks find set in a rehearsal, so that they go all the way to the point of sending."""
+
+_PROXIES = tuple(name for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper()))
+_ANSWER = b"HTTP/1.1 502 held back by a rehearsal\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_LONGEST_WAIT_S = 5.0
 
 # POSIX sh, because it runs for each message of each hook. Understands the flags that hooks use to post; the rest of
 # curl's is passed over, since nothing is sent anyway.
@@ -79,7 +81,9 @@ PROGRAMS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendma
 
 
 class Message(NamedTuple):
-    """One request that a hook would have sent; a letter has the method MAIL and its command's words as its url."""
+    """One request that a hook would have sent. A letter has the method MAIL and its command's words as its url; of what
+    was encrypted only CONNECT and `host:port` are known.
+    """
 
     method: str
     url: str
@@ -87,14 +91,31 @@ class Message(NamedTuple):
 
 
 class Catcher:
-    """Puts the catching programs into `bin_dir`, which must come first on the hooks' PATH."""
+    """Puts the catching programs into `bin_dir`, which must come first on the hooks' PATH, and opens the proxy."""
 
     def __init__(self, bin_dir: Path) -> None:
         self._log = bin_dir / "caught"
+        self._proxy: asyncio.Server | None = None
         for name, text in PROGRAMS.items():
             program = bin_dir / name
             program.write_text(text.replace("CAUGHT", shlex.quote(str(self._log))), encoding="utf-8")
             program.chmod(0o700)
+
+    async def __aenter__(self) -> Catcher:
+        self._proxy = await asyncio.start_server(self._refuse, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._proxy:
+            self._proxy.close()
+            await self._proxy.wait_closed()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What hooks find set: the channels, and the proxy for everything."""
+        assert self._proxy is not None
+        url = f"http://127.0.0.1:{self._proxy.sockets[0].getsockname()[1]}"
+        return {**VARIABLES, **dict.fromkeys(_PROXIES, url)}
 
     def messages(self) -> list[Message]:
         """What has been caught so far, in order."""
@@ -102,3 +123,16 @@ class Catcher:
             return []
         rows = (line.split("\t", 2) for line in self._log.read_text("utf-8", "replace").splitlines())
         return [Message(*row) for row in rows if len(row) == len(Message._fields)]
+
+    async def _refuse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Note where a request was to go, and send it nowhere."""
+        with suppress(OSError, ValueError, TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                line = (await reader.readline()).decode("latin-1")
+            method, target, *_ = [*line.replace("\t", " ").split(), "", ""]
+            if method:
+                with self._log.open("a", encoding="utf-8") as log:
+                    log.write(f"{method}\t{target}\t(held back by the proxy)\n")
+            writer.write(_ANSWER)
+            await writer.drain()
+        writer.close()
