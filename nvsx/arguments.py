@@ -87,6 +87,9 @@ def parser_for(name: str, summary: str) -> Parser:
     """An argparse parser for `nvsx NAME` that raises UsageError and ParserDone where argparse would exit."""
     import argparse
 
+    # nvsx speaks one language; argparse would look for translations of its own few words in every start.
+    argparse._ = str  # type: ignore[attr-defined]
+
     class CommandParser(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
             usage_error(message, hint=f"{self.prog} --help")

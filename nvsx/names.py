@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_NODE = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_NAMESPACE = re.compile(_LABEL)
-_SLUG = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_CONTEXT = re.compile(r"[^\s\x00-\x1f\x7f\"'`$\\-][^\s\x00-\x1f\x7f\"'`$\\]{0,252}")
+_NODE = rf"{_LABEL}(?:\.{_LABEL})*"
+_NAMESPACE = _LABEL
+_SLUG = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_CONTEXT = r"[^\s\x00-\x1f\x7f\"'`$\\-][^\s\x00-\x1f\x7f\"'`$\\]{0,252}"
 _ALIAS_DIGITS = 2
 
 
 def is_node_name(text: str) -> bool:
     """An RFC 1123 subdomain: what Kubernetes accepts as a node's name."""
-    return len(text) <= 253 and bool(_NODE.fullmatch(text))
+    return len(text) <= 253 and bool(re.fullmatch(_NODE, text))
 
 
 def is_slug(text: str) -> bool:
     """A runbook or source name: lower-case letters, digits and inner dashes, 63 at most."""
-    return bool(_SLUG.fullmatch(text))
+    return bool(re.fullmatch(_SLUG, text))
 
 
 def check_node_name(text: str) -> str:
@@ -50,14 +50,14 @@ def check_slug(text: str, what: str = "runbook") -> str:
 
 def check_namespace(text: str) -> str:
     """`text`, if a namespace can have that name; UsageError otherwise."""
-    if _NAMESPACE.fullmatch(text):
+    if re.fullmatch(_NAMESPACE, text):
         return text
     raise UsageError(f"{_shown(text)} cannot be a namespace", hint="kubectl get namespaces")
 
 
 def check_context(text: str) -> str:
     """`text`, if it can be handed to kubectl as a context: no blanks, quotes or leading dash; UsageError otherwise."""
-    if _CONTEXT.fullmatch(text):
+    if re.fullmatch(_CONTEXT, text):
         return text
     raise UsageError(f"{_shown(text)} cannot be a context's name", hint="kubectl config get-contexts -o name")
 

@@ -50,6 +50,27 @@ root, one KEY=value a line, readable by its owner and group only (chmod 640).
 
   * * * * *  nvsx run gpu-off-bus --target-node gpu-node-014 --project /srv/runbooks --output text"""
 
+_WEBHOOK = """\
+What others say of a fault, in the forms in which they say it. Try what a message would start, and why:
+
+  nvsx explain message.json
+
+  nvsentinel    CloudEvents of NVSentinel's event exporter
+  pagerduty     webhook V3; it has no field for the node: put the node's name into title or incident key
+  alertmanager  version 4; the node is the label node, nodename or Hostname, else an address in instance
+  grafana       alerting webhook, as Alertmanager's
+  opsgenie      outgoing webhook, and that of JSM Operations; the node is details.node or entity
+  datadog       a payload of your own making: the template below
+  nvsx          what a script posts: {"runbook": "gpu-off-bus", "target_node": "NODE"}, or "check" and "error_codes"
+                in place of the runbook
+
+A node is taken from its field, or found as a whole word in the text; it is never guessed. xid-79, XID_79 and 79 are one
+error code. nvsx.yaml describes senders under `sources` (nvsx show --schema config.source).
+
+The payload for Datadog:
+
+DATADOG"""
+
 _EXIT_MEANINGS = {
     "DONE": "done",
     "FAILED": "a run failed, a hook failed, or a check failed",
@@ -85,6 +106,14 @@ def _environment() -> str:
     )
 
 
+def _webhook() -> str:
+    import json
+
+    from nvsx.triggers.formats.datadog import TEMPLATE
+
+    return _WEBHOOK.replace("DATADOG", json.dumps(TEMPLATE, indent=2))
+
+
 def exit_codes() -> dict[int, str]:
     """Every exit code with its meaning, in order."""
     from nvsx.errors import Exit
@@ -103,6 +132,7 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "runbooks": ("what a runbook says", _runbooks),
     "hooks": ("how your scripts are started", lambda: _HOOKS),
     "environment": ("variables that nvsx reads and gives", _environment),
+    "webhook": ("the messages of other systems that nvsx understands", _webhook),
     "cron": ("running from cron", lambda: _CRON),
     "exit-codes": ("what exit codes mean", _exit_codes),
 }

@@ -12,8 +12,8 @@ import pytest
 FLOORS = {
     6: "main __main__",
     5: "commands",
-    4: "app",
-    3: "engine sinks triggers doctor sim topics",
+    4: "app topics",
+    3: "engine sinks triggers doctor sim",
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
     1: "runbook watches healthevents routing admission deck arguments envfile shells",
     0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"

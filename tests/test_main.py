@@ -130,3 +130,14 @@ def test_help_tells_every_variable_that_hooks_get(capsys: pytest.CaptureFixture[
     assert main(["help", "environment"]) == 0
     told = capsys.readouterr().out
     assert all(f"  {name} " in told and meaning in told for name, meaning in VARIABLES.items())
+
+
+def test_help_tells_every_format_that_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    from nvsx.main import main
+    from nvsx.triggers.formats import FORMATS
+    from nvsx.triggers.formats.datadog import TEMPLATE
+
+    assert main(["help", "webhook"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"\n  {name} " in told for name in FORMATS)
+    assert all(f'"{name}": "{value}"' in told for name, value in TEMPLATE.items())

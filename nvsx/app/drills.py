@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ DRILLS_FILE = "drills.json"
 
 def remember(settings: Settings, runbook: str, scenario: str, at: float) -> None:
     """Keep when a runbook was last rehearsed with success. Raises EnvironmentUnusable where no state can be kept."""
+    import json
+
     file = state_directory(settings) / DRILLS_FILE
     known = _remembered(file)
     known[runbook] = {"at": at, "scenario": scenario}
@@ -40,6 +41,8 @@ def last_drill(settings: Settings, runbook: str) -> tuple[float, str] | None:
 
 def _remembered(file: Path) -> dict[str, Any]:
     """What is kept so far; a damaged file counts as nothing, since all it holds can be rehearsed again."""
+    import json
+
     try:
         known = json.loads(file.read_bytes())
     except (OSError, ValueError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 _PLAIN = re.compile(r"(?:[A-Za-z_$][A-Za-z0-9_./$-]*(?: [A-Za-z0-9_./$-]+)*|[0-9]+[smhd])\Z", re.ASCII)
+_WORDS = {None: "null", True: "true", False: "false"}
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"}
 
 
@@ -18,14 +18,16 @@ def inline(value: Any) -> str:
         return "[" + ", ".join(map(inline, value)) + "]"
     if isinstance(value, str):
         return value if _PLAIN.match(value) and value.lower() not in _RESERVED else _quoted(value)
-    return json.dumps(value)
+    return _WORDS[value] if value is None or isinstance(value, bool) else repr(value)
 
 
 def _quoted(text: str) -> str:
     """Double quotes; characters that YAML does not take as they are become escapes."""
+    if text.isascii() and text.isprintable() and not set(text) & set('"\\'):
+        return f'"{text}"'
+    import json
+
     quoted = json.dumps(text, ensure_ascii=False)
-    if quoted.isascii() and "\x7f" not in quoted:
-        return quoted
     return re.sub("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 

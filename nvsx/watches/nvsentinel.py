@@ -50,9 +50,9 @@ FOR_PEOPLE = frozenset({"CONTACT_SUPPORT", "RUN_FIELDDIAG", "RUN_DCGMEUD", "UNKN
 OPT_OUT_LABELS = ("k8saas.nvidia.com/ManagedByNVSentinel", "nvsentinel.dgxc.nvidia.com/managed")
 """Node labels whose value `false` keeps NVSentinel's hands off the node."""
 
-_ERROR_CODE = re.compile(r"ErrorCode:(\S+)")
-_ACTION = re.compile(r"Recommended Action=([A-Z_]+);")
-_LABEL_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\Z")
+_ERROR_CODE = r"ErrorCode:(\S+)"
+_ACTION = r"Recommended Action=([A-Z_]+);"
+_LABEL_TIME = r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\Z"
 
 
 class Condition(NamedTuple):
@@ -66,11 +66,11 @@ class Condition(NamedTuple):
 
     @property
     def error_codes(self) -> tuple[str, ...]:
-        return tuple(_ERROR_CODE.findall(self.message))
+        return tuple(re.findall(_ERROR_CODE, self.message))
 
     @property
     def recommended_action(self) -> str:
-        found = _ACTION.search(self.message)
+        found = re.search(_ACTION, self.message)
         return found.group(1) if found else ""
 
     @property
@@ -100,7 +100,7 @@ def parse_time(text: object) -> float:
 
     if not isinstance(text, str):
         return 0.0
-    label = _LABEL_TIME.match(text)
+    label = re.match(_LABEL_TIME, text)
     if label:
         text = f"{label[1]}T{label[2]}:{label[3]}:{label[4]}Z"
     try:
