@@ -203,7 +203,8 @@ def test_simulated_time_does_not_jump_while_a_process_lives() -> None:
 def test_last_words_after_term_are_heard() -> None:
     ended, printed = bash("trap 'echo cleaned up; exit 5' TERM; echo ready; sleep 60 & wait", timeout_s=0.5)
     assert ended.timed_out
-    assert printed == b"ready\ncleaned up\n"
+    # Twice where the group is told while the background job is still a copy of the shell, with its trap.
+    assert printed in (b"ready\ncleaned up\n", b"ready\ncleaned up\ncleaned up\n")
     assert ended.exit_code == 5
 
 
