@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.admission import ATTACH, Occasion
@@ -12,6 +12,7 @@ from nvsx.ledger import Evidence, Ledger, NewRun
 from nvsx.terminal import warn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nvsx.clock import Clock
@@ -113,6 +114,31 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
+
+
+def dead_owners(reader: Reader, directory: Path) -> Callable[[str], bool]:
+    """Tells whether an owner's process is gone; asks the system once for each."""
+    from functools import cache
+
+    from nvsx.ledger.owning import is_dead
+
+    @cache
+    def dead(owner: str) -> bool:
+        pid, started, _ = reader.owner(owner) or (0, "", "")
+        return is_dead(directory, owner, pid, started)
+
+    return dead
+
+
+@contextmanager
+def ledger_of(directory: Path) -> Iterator[Ledger]:
+    """The ledger, to be changed by a command. Raises NotFoundHere where nothing was ever recorded."""
+    reader_of(directory).close()
+    ledger = Ledger.open(directory, what="nvsx")
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def reader_of(directory: Path) -> Reader:

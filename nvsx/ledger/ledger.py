@@ -215,6 +215,10 @@ class Ledger(Reader):
     async def set_cursor(self, name: str, value: str) -> None:
         await self._durable(lambda connection: keeping.set_cursor(connection, name, value))
 
+    def remember_drill(self, runbook: str, at: float, scenario: str) -> None:
+        """A runbook was rehearsed with success."""
+        self.write(lambda connection: keeping.remember_drill(connection, runbook, at, scenario))
+
     async def add_silence(self, silence: Silence, now: float) -> int:
         """Keep a silence that was made by command; returns its number."""
         number: int = await self._durable(lambda connection: keeping.add_silence(connection, silence, now))
