@@ -144,8 +144,8 @@ class Reading:
         )
         try:
             await self._world.consult(wanted)
-        except Forbidden as refusal:
-            return {"allowed": False, "reason": refusal.message}
+        except Forbidden:
+            return {"allowed": False}
         return {"allowed": True}
 
 
