@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_HEAD = 64 << 10
 LONGEST_BODY = 8 << 20
+_TLS_HELLO = b"\x16"
 _ABORT = struct.pack("ii", 1, 0)  # linger on, for no time: the peer gets a reset instead of an end
 
 
@@ -63,17 +64,22 @@ class Answer(NamedTuple):
 async def read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
     """The next request; None when the client has ended the connection. BadHttp for what is none."""
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        first = await reader.read(1)
+        if first == _TLS_HELLO:
+            raise BadHttp("TLS where plain HTTP is spoken")
+        head = first + await reader.readuntil(b"\r\n\r\n") if first else b""
     except asyncio.IncompleteReadError as ended:
         if ended.partial.strip():
             raise BadHttp("half a request") from None
         return None
     except asyncio.LimitOverrunError:
         raise BadHttp("too long a head") from None
-    first, *rest = head.decode("latin-1").split("\r\n")[:-2]
-    words = first.split(" ")
+    if not head:
+        return None
+    line, *rest = head.decode("latin-1").split("\r\n")[:-2]
+    words = line.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadHttp(f"not HTTP/1.1: {first[:80]!r}")
+        raise BadHttp(f"not HTTP/1.1: {line[:80]!r}")
     headers = {}
     for line in rest:
         name, colon, value = line.partition(":")

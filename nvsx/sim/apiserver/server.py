@@ -98,8 +98,11 @@ class ApiServer:
                 self.asked.append(f"{request.method} {request.target}")
                 if not await self._exchange(request, reader, writer):
                     break
-        except (OSError, BadHttp):
-            pass  # the client is gone, or never was one
+        except BadHttp as bad:
+            answer = Answer(400, f"{bad}\n".encode(), "text/plain")
+            writer.write(http1.head(answer, keep=False) + answer.body)
+        except OSError:
+            pass  # the client is gone
         except Unreachable:
             http1.reset(writer)
         finally:
