@@ -114,6 +114,7 @@ class Run:
         """Stop the stage that runs, then go on to postmortem; when already stopping, stop that as well."""
         if self._stopping is None:
             self._stopping = (status, exit_code)
+            self._stage_runner.stopped = status
         if self._current is not None:
             self._current.cancel()
         else:

@@ -89,6 +89,7 @@ class StageRunner:
         self._reminders = reminders
         self._history = history
         self._incident = watching.incident
+        self.stopped: Status = "interrupted"  # how a stage ends that is cancelled
 
     async def skip(self, stage: Stage, reason: str) -> StageResult:
         """A stage that does not run is still named: nothing is hidden."""
@@ -118,7 +119,7 @@ class StageRunner:
             result = await self._verdict(stage, began)
         except asyncio.CancelledError:
             elapsed = self._clock.monotonic() - began
-            await self._end(StageResult(stage.id, "interrupted", elapsed, decided_at=self._clock.now()))
+            await self._end(StageResult(stage.id, self.stopped, elapsed, decided_at=self._clock.now()))
             raise
         await self._end(result)
         failed = await self._hooks(stage, result, began)
