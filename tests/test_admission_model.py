@@ -26,7 +26,14 @@ NODES = ("", "gpu-1", "gpu-2")
 RUNBOOKS = ("off-bus", "thermal", "storm")
 COOLDOWN = {"thermal": 300.0}
 MOST = {"storm": 1}
-ROOM = 4
+ROOM = 3
+FAULTS = st.tuples(
+    st.sampled_from(("gpu-1", "gpu-2", "gpu-3")),
+    st.sampled_from(RUNBOOKS),
+    st.sampled_from(("", "q1", "q2")),
+    st.sampled_from((None, 0.0, 100.0)),
+    st.sampled_from(("", "", "f1", "f2", "f3", "f4")),
+)
 SHARED: dict[str, Any] = {}
 
 
@@ -63,11 +70,16 @@ class Admission(RuleBasedStateMachine):
             self.ledger = shared_ledger()
             self.ledger.write(lambda connection: connection.execute("DELETE FROM silences"))
 
+    @rule(faults=st.lists(FAULTS, min_size=1, max_size=5))
+    def nodes_fail(self, faults: list[tuple[str, str, str, float | None, str]]) -> None:
+        for node, runbook, session, ago, delivery in faults:
+            self._hear(Said("poll", node, runbook, session=session, delivery=delivery), ago)
+
     @rule(
         source=st.sampled_from(("poll", "alertmanager")),
         node=st.sampled_from(NODES),
         runbook=st.sampled_from(("", *RUNBOOKS)),
-        firing=st.booleans(),
+        firing=st.sampled_from((True, True, True, False)),
         delivery=st.sampled_from(("", "", "d1", "d2")),
         key=st.sampled_from(("", "", "k1", "k2")),
         page=st.sampled_from(("", "", "", "", "p1", "p2")),
@@ -75,17 +87,19 @@ class Admission(RuleBasedStateMachine):
         session=st.sampled_from(("", "q1", "q2")),
         elsewhere=st.sampled_from((False, False, False, True)),
     )
-    def report(self, *, ago: float | None, elsewhere: bool, **facts: Any) -> None:
-        about = 0.0 if ago is None else self.model.now - ago
-        page = f"{self.story}/{facts.pop('page')}".removesuffix(f"{self.story}/")
-        said = Said(**facts, page=page, about=about, elsewhere=elsewhere, anonymous=not facts["runbook"])
+    def report(self, *, ago: float | None, page: str, **facts: Any) -> None:
+        page = f"{self.story}/{page}" if page else ""
+        self._hear(Said(**facts, page=page, anonymous=not facts["runbook"]), ago)
+
+    def _hear(self, said: Said, ago: float | None) -> None:
+        said.about = 0.0 if ago is None else self.model.now - ago
         self.count += 1
         run = f"20260101-{self.story}-{self.count:04x}"
         occasion = Occasion(
             source=said.source, time=self.model.now, node=said.node, runbook=said.runbook,
-            status="firing" if said.firing else "resolved", key=said.key, issued_key=said.page,
-            delivery=f"{self.story}-{said.delivery}" if said.delivery else "", about=about, session=said.session,
-            anonymous=said.anonymous, elsewhere="other" if elsewhere else "",
+            status="firing" if said.firing else "resolved", key=said.key, issued_key=said.page, about=said.about,
+            delivery=f"{self.story}-{said.delivery}" if said.delivery else "", session=said.session,
+            anonymous=said.anonymous, elsewhere="other" if said.elsewhere else "",
             cooldown_s=COOLDOWN.get(said.runbook, 0.0), max_concurrent=MOST.get(said.runbook, 0),
         )  # fmt: skip
         case = admitting.Case(occasion, self.story, Evidence(), NewRun(run, said.runbook, "text", said.node), "", ())
@@ -124,7 +138,11 @@ class Admission(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.model.now += seconds
 
-    @rule(node=st.sampled_from(NODES), runbook=st.sampled_from(("", *RUNBOOKS)), lasts=st.sampled_from((30.0, 600.0)))
+    @rule(
+        node=st.sampled_from(("gpu-1", "gpu-2")),
+        runbook=st.sampled_from(("", *RUNBOOKS)),
+        lasts=st.sampled_from((30.0, 600.0)),
+    )
     def is_silenced(self, node: str, runbook: str, lasts: float) -> None:
         until = self.model.now + lasts
         silence = Silence(until, "why", "soon", node=node, runbook=runbook)
