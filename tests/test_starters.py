@@ -89,24 +89,33 @@ def test_a_nickname_is_one_that_nobody_has() -> None:
     assert free_nickname("mine", [alias("mine"), second]) not in (alias("mine"), second)
 
 
-LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), min_size=1)
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-99, 99) | st.text(st.characters(exclude_categories=["Cs"])) | LINES,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(string.ascii_letters, min_size=1), inner),
-    max_leaves=12,
-)
+LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\0"), min_size=1)
 KEYS = st.sampled_from(["title", "summary", "tags", "retry", "timeout", "expect", "id", "anyOf", "check"])
-CLAUSE = st.dictionaries(KEYS, LINES | st.booleans(), min_size=1) | st.fixed_dictionaries(
-    {"anyOf": st.lists(st.dictionaries(KEYS, LINES, min_size=1), min_size=1, max_size=3)}
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-99, 99)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    | LINES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(["kind", "type", "field", "absent", "check"])
+CLAUSE = st.dictionaries(FIELDS, LINES | st.booleans(), min_size=1) | st.fixed_dictionaries(
+    {"anyOf": st.lists(st.dictionaries(FIELDS, LINES, min_size=1), min_size=1, max_size=3)}
 )
 STAGE = st.builds(
     lambda fields, watch: {**fields, **({"watch": watch} if watch else {})},
-    st.dictionaries(KEYS, VALUES).map(lambda stage: {**stage, "id": "drain"}),
-    st.lists(CLAUSE, max_size=3),
+    st.dictionaries(KEYS, VALUES, max_size=4).map(lambda stage: {**stage, "id": "drain"}),
+    st.lists(CLAUSE, max_size=2),
 )
 
 
-@given(st.dictionaries(st.sampled_from(["metadata", "trigger", "narration", "kind"]), VALUES), LINES, st.lists(STAGE))
+@given(
+    st.dictionaries(st.sampled_from(["metadata", "trigger", "narration", "kind"]), VALUES),
+    LINES,
+    st.lists(STAGE, max_size=2),
+)
 def test_whatever_is_written_reads_back(data: dict[str, Any], title: str, stages: list[dict[str, Any]]) -> None:
     data = {**data, "hooks": {"summary": title, "title": title * 3}, "stages": stages}
     assert read_yaml(runbook_text(data), "x.yaml").data == data

@@ -78,14 +78,41 @@ def starter(shipped: Data, about: Data, hooks: Mapping[str, str], site: Site = A
     those that take their place, both relative to `runbooks/`; "" leaves a place empty, a hook that is not named stays.
     """
     data: dict[str, Any] = {**shipped}
-    data["metadata"] = {**shipped["metadata"], **{key: value for key, value in about.items() if value}}
+    data["metadata"] = _kept({**shipped["metadata"], **_kept(about)})
     checks = [_check(check, site) for check in shipped.get("prerequisites", ()) if _has(site, _component(check))]
     data["prerequisites"] = checks
     data["hooks"] = _renamed(shipped.get("hooks", {}), hooks)
     data["stages"] = [_stage(stage, hooks, site) for stage in shipped["stages"] if _happens(stage["id"], site)]
     present = {stage["id"] for stage in data["stages"]}
     data["narration"] = {key: text for key, text in shipped.get("narration", {}).items() if key in present}
-    return {key: value for key, value in data.items() if value}
+    return _kept(data)
+
+
+GENERIC_STAGES: Mapping[str, Data] = {
+    # what a runbook for no fault in particular says otherwise: NVSentinel at work on the node, whatever it has seen
+    "detect": {"watch": [{"kind": "nvsentinel-state", "state": "quarantined"}]},
+    "quarantine": {"watch": [{"kind": "node", "field": "spec.unschedulable", "expect": "true"}]},
+    "remediate": {
+        "title": "NVSentinel orders the repair",
+        "watch": [{"kind": "nvsentinel-state", "state": "remediating"}],
+    },
+    "recover": {"watch": [{"kind": "node-condition", "type": "Ready", "status": "True"}]},
+}
+_GENERIC_NARRATION = {"remediate": "NVSentinel has ordered the repair of {{targetAlias}}."}
+
+
+def generic(shipped: Data) -> dict[str, Any]:
+    """The flagship without what makes it one fault's: nothing starts it by itself, and any fault's chain fits it."""
+    data = {key: value for key, value in shipped.items() if key != "trigger"}
+    data["metadata"] = {"name": "", "nickname": "", "title": "", "summary": ""}
+    data["stages"] = [{**stage, **GENERIC_STAGES.get(stage["id"], {})} for stage in shipped["stages"]]
+    data["narration"] = {**shipped["narration"], **_GENERIC_NARRATION}
+    return data
+
+
+def _kept(data: Data) -> dict[str, Any]:
+    """Without the empty values."""
+    return {key: value for key, value in data.items() if value or value is False}
 
 
 def _has(site: Site, component: str) -> bool:
@@ -120,7 +147,7 @@ def _stage(stage: Data, hooks: Mapping[str, str], site: Site) -> dict[str, Any]:
         own["timeout"] = site.drain_timeout
     if site.repairs and "watch" in own:
         own["watch"] = list(_watch(own["watch"], site.repairs))
-    return {key: value for key, value in own.items() if value}
+    return _kept(own)
 
 
 def _watch(clauses: Sequence[Data], repairs: Sequence[Data]) -> Iterator[Data]:
