@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "what NVSentinel does on this cluster now",
         "Run",
     ),
+    "doctor": ("nvsx.commands.doctor", "is everything in place: machine, cluster, NVSentinel, runbooks", "Run"),
     "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
     "drill": ("nvsx.commands.drill", "rehearse a runbook on a simulated incident; nothing leaves the machine", "Run"),
     "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),
