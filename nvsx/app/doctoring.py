@@ -19,7 +19,7 @@ from nvsx.cluster.guard import Guard
 from nvsx.cluster.kubectl import Kubectl
 from nvsx.doctor.ground import Ground, Site
 from nvsx.doctor.table import examine
-from nvsx.errors import EnvironmentUnusable, NvsxError, Problem
+from nvsx.errors import EnvironmentUnusable, Exit, NvsxError, Problem
 from nvsx.settings import process_environment
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nvsx.settings import Settings
 
 UIS = "scripts/port-forward-all.sh"
+LONGEST_S = 7 * 86400.0
 
 
 def diagnose(settings: Settings, clock: Clock, *, told: Callable[[Result], None] | None = None) -> list[Result]:
@@ -117,33 +118,41 @@ async def _forward(ground: Ground, on_line: Callable[[str], None]) -> int:
 
     await ground.reads()
     site = ground.site
-    named = site.root / UIS
-    root = site.root if named.exists() else unpack_bundled(Path(site.guard.directory))
-    environment = {**site.environment, "PATH": site.guard.path("read", site.environment.get("PATH", ""))}
+    root = site.root if (site.root / UIS).exists() else unpack_bundled(Path(site.guard.directory))
+    lines = _Lines(on_line)
+    running = asyncio.create_task(
+        processes.run_process(
+            ProjectScripts(root).action(UIS),
+            env={**site.environment, "PATH": site.guard.path("read", site.environment.get("PATH", ""))},
+            cwd=str(root),
+            timeout_s=LONGEST_S,
+            clock=site.clock,
+            on_output=lines.feed,
+        )
+    )
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    argv = ProjectScripts(root).action(UIS)
-    async with processes.open_stream(argv, env=environment, cwd=str(root)) as script:
-        reading = asyncio.create_task(_told(script, on_line))
-        waiting = asyncio.create_task(stopped.wait())
-        await asyncio.wait((reading, waiting), return_when=asyncio.FIRST_COMPLETED)
-        for task in (reading, waiting):
-            task.cancel()
-        if stopped.is_set():
-            return 0
-        code = await script.wait()
-        if code and script.errors:
-            on_line(script.errors.strip())
-        return 1 if code else 0
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if stopped.is_set():
+        running.cancel()
+        await asyncio.wait((running,))  # until nothing of it is left
+        return Exit.DONE
+    return Exit.DONE if running.result().exit_code == 0 else Exit.FAILED
 
 
-async def _told(script: object, on_line: Callable[[str], None]) -> None:
-    """Pass its lines on until it says no more."""
-    from nvsx.cells import printable
+class _Lines:
+    """Cuts output into lines that may be shown."""
 
-    rest = b""
-    async for chunk in script:  # type: ignore[attr-defined]
-        *lines, rest = (rest + chunk).split(b"\n")
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        from nvsx.cells import printable
+
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            on_line(printable(line.decode("utf-8", "replace")))
+            self._on_line(printable(line.decode("utf-8", "replace")))

@@ -207,7 +207,7 @@ class Kubectl:
 
     async def probe(self) -> Probe:
         """Ask the server who it is, and read off how long it took and what time it has there."""
-        arguments = ["version", "-o", "json", "-v=8", _request_timeout()]
+        arguments = ["version", "-o", "json", "--v=8", _request_timeout()]
         began = self._clock.monotonic()
         answer = await self._capture(arguments, b"", DEADLINE_S)
         elapsed, now = self._clock.monotonic() - began, self._clock.now()

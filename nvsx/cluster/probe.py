@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from nvsx.ports import Object
 
-# As kubectl writes them with -v=8: `Response Status: 200 OK in 4 milliseconds` or `milliseconds=4`, and the headers.
+# As kubectl writes them with --v=8: `Response Status: 200 OK in 4 milliseconds` or `milliseconds=4`, and the headers.
 _MILLISECONDS = re.compile(r"\bin (\d+) milliseconds|\bmilliseconds=(\d+)")
 _DATE = re.compile(r"\bDate: ?\[?\"?(\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)")
 
@@ -22,7 +22,7 @@ class Probe(NamedTuple):
 
 
 def probe_of(versions: Object, account: str, elapsed_s: float, now: float) -> Probe:
-    """A probe from `kubectl version -o json -v=8`: its JSON, its stderr, how long it ran and when it ended (epoch s).
+    """A probe from `kubectl version -o json --v=8`: its JSON, its stderr, how long it ran and when it ended (epoch s).
 
     Without kubectl's own figure the latency is that of the whole process.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
+    "setup": ("nvsx.commands.setup", "first-run wizard: look at the cluster, write fitting runbooks", "Run"),
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
     "status": (
         "nvsx.commands.status",
