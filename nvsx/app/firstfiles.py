@@ -87,8 +87,8 @@ def config_file(root: Path, *, context: str, namespace: str) -> list[Proposal]:
 def env_file(root: Path, values: Mapping[str, str]) -> Proposal:
     """`nvsx.env` with what was answered; what was not stands there as a comment, ready to be filled in."""
     lines = [
-        "# Where pages and tickets go. Read by nvsx for itself and its hooks; never expanded, never shown.\n",
-        "# Also here, for cron: PATH=, KUBECONFIG=, NVSX_MONGO_URI=\n",
+        "# Where pages and tickets go. Values are never expanded and never shown.\n",
+        "# For cron also PATH, KUBECONFIG and NVSX_MONGO_URI.\n",
     ]
     for channel in CHANNELS:
         value = values.get(channel.variable, "")

@@ -35,7 +35,7 @@ class _Verdict:
     def close(self) -> None: ...
 
 
-def rehearse_quietly(settings: Settings, name: str, speed: float) -> tuple[str, list[str], bool]:
+def rehearse_quietly(settings: Settings, name: str, speed: float) -> tuple[str, str, bool]:
     """The verdict in words, what would have been sent, and whether it passed; a passed drill is remembered."""
     runbook = Catalog.for_settings(settings).load(name)
     scenario, _ = fitting_scenario(runbook)
@@ -44,13 +44,13 @@ def rehearse_quietly(settings: Settings, name: str, speed: float) -> tuple[str, 
         settings, runbook, scenario, sink=lambda _: sink, speed=speed, seed=None, drill=True, dwell=False
     )  # fmt: skip
     passed = int(played.rehearsed.outcome.exit_code) == Exit.DONE
-    lines = [_sent(played.rehearsed.messages, name)]
+    note = _sent(played.rehearsed.messages, name)
     if passed:
         try:
             remember(settings, runbook.name, scenario, RealClock().now())
         except (EnvironmentUnusable, OSError) as error:
-            lines.append(f"this drill is not remembered: {error}")
-    return sink.text, lines, passed
+            note = f"this drill is not remembered: {error}"
+    return sink.text, note, passed
 
 
 def _sent(messages: Sequence[Message], name: str) -> str:
