@@ -4,12 +4,14 @@ from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
+    "setup": ("nvsx.commands.setup", "first-run wizard: look at the cluster, write fitting runbooks", "Run"),
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
     "status": (
         "nvsx.commands.status",
         "what NVSentinel does on this cluster now",
         "Run",
     ),
+    "doctor": ("nvsx.commands.doctor", "is everything in place: machine, cluster, NVSentinel, runbooks", "Run"),
     "demo": ("nvsx.commands.demo", "watch the flagship runbook on a simulated cluster", "Run"),
     "drill": ("nvsx.commands.drill", "rehearse a runbook on a simulated incident; nothing leaves the machine", "Run"),
     "list": ("nvsx.commands.list", "table of the runbooks at hand", "Runbooks"),

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.looking import look_once
+    from nvsx.app.present import look_once
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
 
