@@ -13,6 +13,8 @@ from nvsx.watches import nvsentinel
 from nvsx.watches.target import is_gpu_node, node_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.ports import Cluster, Object
 
 NODES = ApiPath("v1", "nodes")
@@ -52,6 +54,7 @@ class Status(NamedTuple):
     """`blind` maps what could not be looked at to why; what depends on it is then empty or None, never "none"."""
 
     nodes: tuple[HeldNode, ...]
+    names: Mapping[str, str]  # every node of the cluster, with its alias
     gpu_nodes: int
     breaker: str | None  # CLOSED, TRIPPED; "" where there is none; None where it could not be looked at
     pods: int
@@ -81,8 +84,10 @@ async def look(cluster: Cluster, namespace: str) -> Status:
         listed("NVSentinel's pods", ApiPath("v1", "pods", namespace=namespace)),
     )
     unready = [pod for pod in pods or () if not _is_ready(pod)]
+    names = aliases(node_name(node) for node in nodes or ())
     return Status(
-        nodes=tuple(_held(nodes or [])),
+        nodes=tuple(_held(nodes or [], names)),
+        names=names,
         gpu_nodes=sum(1 for node in nodes or () if is_gpu_node(node)),
         breaker=None if breakers is None else _breaker(breakers),
         pods=len(pods or ()),
@@ -91,9 +96,8 @@ async def look(cluster: Cluster, namespace: str) -> Status:
     )
 
 
-def _held(nodes: list[Object]) -> list[HeldNode]:
+def _held(nodes: list[Object], names: Mapping[str, str]) -> list[HeldNode]:
     """The nodes worth a line, the longest held first."""
-    names = aliases(node_name(node) for node in nodes)
     found = []
     for node in nodes:
         events, faults = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
