@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nvsx.catalog.library import BundledLibrary, ProjectLibrary
 from nvsx.catalog.reading import Catalog, Examined, Script, Summary, explain, names, read_runbook
-from nvsx.catalog.schemas import config_schema, piece_names, runbook_schema, schema_piece
+from nvsx.catalog.schemas import config_schema, piece_names, runbook_schema, schema_piece, tests_schema
 
 __all__ = [
     "BundledLibrary",
@@ -20,4 +20,5 @@ __all__ = [
     "read_runbook",
     "runbook_schema",
     "schema_piece",
+    "tests_schema",
 ]

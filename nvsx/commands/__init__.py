@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("nvsx.commands.show", "a runbook's stages, watches and hooks", "Runbooks"),
     "explain": ("nvsx.commands.explain", "which runbook a message would start, and why", "Runbooks"),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
+    "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),
     "version": ("nvsx.commands.version", "which nvsx this is", "nvsx itself"),
