@@ -18,7 +18,7 @@ from nvsx.expectations.kinds import Mismatch, judge
 from nvsx.expectations.reading import Case, misplaced, read_cases
 from nvsx.expectations.seen import fold
 from nvsx.nearest import nearest
-from nvsx.sim.scenario import load_scenario
+from nvsx.sim.scenario import check_scenario
 from nvsx.sinks.text import TextLines
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nvsx.catalog import Catalog
     from nvsx.events import RunEvent
     from nvsx.model import Runbook
-    from nvsx.sim.scenario import Scenario
     from nvsx.source import Document
 
 TESTS = f"{FOLDER}/tests"
@@ -41,7 +40,7 @@ class Work(NamedTuple):
 
     case: Case
     runbook: Runbook
-    scenario: Scenario
+    scenario: str  # a bundled one's name, or the path of a file
 
 
 class Stand(NamedTuple):
@@ -192,16 +191,15 @@ def _runbook(catalog: Catalog, document: Document) -> Runbook:
     return catalog.load(name)
 
 
-def _scenario(catalog: Catalog, document: Document, index: int, name: str) -> Scenario:
-    """The scenario of a test. A path counts from the file of tests and stays inside the project."""
+def _scenario(catalog: Catalog, document: Document, index: int, name: str) -> str:
+    """The scenario of a test, which is there. A path counts from the file of tests and stays inside the project."""
     try:
         if "/" not in name and not name.endswith((SUFFIX, ".yml")):
-            return load_scenario(name)
+            check_scenario(name)
+            return name
         if isinstance(catalog.library, ProjectLibrary):
-            return load_scenario(str(catalog.library.resolve(f"{TESTS}/{name}")))
+            return str(catalog.library.resolve(f"{TESTS}/{name}"))
         raise NotFoundHere("the bundled tests have no scenarios of their own")
-    except DocumentInvalid:
-        raise
     except NvsxError as error:
         problem = Problem(document.place(("tests", index, "scenario")), "scenario", error.message, error.hint)
         raise DocumentInvalid(f"{document.file} has no such scenario", (problem,)) from None

@@ -56,6 +56,6 @@ def _range(text: str, number: Callable[[str], float], hint: str, *, exact: bool)
         raise ValueError(hint) from None
     if last < first:
         raise ValueError(hint)
-    low = 0.0 if found[1] == "<=" else first
+    low = float("-inf") if found[1] == "<=" else first
     high = float("inf") if found[1] == ">=" else last
     return Range(low, high, text.strip())
