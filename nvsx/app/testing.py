@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.app.scripts import ProjectScripts
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.catalog.library import FOLDER, SUFFIX, ProjectLibrary
-from nvsx.catalog.schemas import tests_schema
+from nvsx.catalog.schemas import schema_of_tests
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.documents import problems, read_yaml
 from nvsx.errors import DocumentInvalid, NotFoundHere, NvsxError, Problem
@@ -166,7 +166,7 @@ def _files(directory: str) -> list[str]:
 def _works(catalog: Catalog, file: str, names: Sequence[str]) -> Iterator[Work]:
     label = catalog.library.label(file)
     document = read_yaml(catalog.library.read(file), label)
-    found = problems(document, tests_schema())
+    found = problems(document, schema_of_tests())
     if found:
         raise DocumentInvalid(f"{label} is not a valid file of tests", found)
     if names and document.data["runbook"] not in names:

@@ -23,7 +23,7 @@ def config_schema() -> dict[str, Any]:
     return _schema(CONFIG)
 
 
-def tests_schema() -> dict[str, Any]:
+def schema_of_tests() -> dict[str, Any]:
     """The schema of a file of tests."""
     return _schema(TEST)
 

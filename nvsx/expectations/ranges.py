@@ -1,8 +1,7 @@
-"""Ranges, as a test writes them: `2`, `>=1`, `<=3`, `1..3`, and the same of durations, `4m..6m`."""
+"""Ranges, as a test writes them: `2`, `1..3`, `1..` (or more), `..3` (at most), and the same of durations, `4m..6m`."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.durations import parse_duration
@@ -10,7 +9,7 @@ from nvsx.durations import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TEXT = re.compile(r"\s*(>=|<=)?\s*([0-9a-z.]+?)(?:\.\.([0-9a-z.]+))?\s*\Z")
+_BETWEEN = ".."
 
 
 class Range(NamedTuple):
@@ -29,13 +28,13 @@ ONCE = Range(1, 1, "1")
 
 def count_range(text: str | int) -> Range:
     """How often something may be; ValueError says what can be written."""
-    hint = f"{text!r} says no number of times; write 2, >=1, <=3 or 1..3"
+    hint = f"{text!r} says no number of times; write 2, 1..3, 1.. (or more) or ..3 (at most)"
     return _range(str(text), _count, hint, exact=True)
 
 
 def time_range(text: str) -> Range:
     """How long something may take, in seconds; ValueError says what can be written."""
-    hint = f"{text!r} says no span of time; write >=25m, <=30s or 4m..6m"
+    hint = f"{text!r} says no span of time; write 4m..6m, 25m.. (or more) or ..30s (at most)"
     return _range(text, parse_duration, hint, exact=False)
 
 
@@ -46,16 +45,16 @@ def _count(text: str) -> float:
 
 
 def _range(text: str, number: Callable[[str], float], hint: str, *, exact: bool) -> Range:
-    found = _TEXT.match(text)
-    if not found or (found[1] and found[3]) or not (exact or found[1] or found[3]):
-        raise ValueError(hint)
+    first, between, last = text.strip().partition(_BETWEEN)
     try:
-        first = number(found[2])
-        last = number(found[3]) if found[3] else first
+        if not between:
+            if not exact:
+                raise ValueError(text)
+            last = first
+        low = number(first) if first else float("-inf")
+        high = number(last) if last else float("inf")
     except ValueError:
         raise ValueError(hint) from None
-    if last < first:
+    if high < low or not (first or last):
         raise ValueError(hint)
-    low = float("-inf") if found[1] == "<=" else first
-    high = float("inf") if found[1] == ">=" else last
     return Range(low, high, text.strip())
