@@ -15,9 +15,8 @@ FLOORS = {
     4: "app topics",
     3: "engine sinks triggers doctor sim",
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
-    1: "runbook watches healthevents routing admission deck arguments envfile shells shapes typed oracle metrics",
-    0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
-    " config hookvariables",
+    1: "runbook watches healthevents routing admission deck arguments envfile shells shapes typed oracle metrics expectations",
+    cont: "config hookvariables selectors",
 }
 NO_NEIGHBOURS = {3, 5}
 """Floors whose packages (on 5: modules) never import each other."""
@@ -32,7 +31,7 @@ DOORS = {
     "http.server": "httpd",
     "socketserver": "httpd",
     "subprocess": "cluster/processes tools commands/shell",
-    "multiprocessing": "",
+    "multiprocessing": "app/workers",
     "pty": "cluster/processes",
     "importlib.metadata": "",
     "importlib.resources": "",

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
     "shell": ("nvsx.commands.shell", "a prompt for all of these (so does `nvsx` on a terminal)", "nvsx itself"),
     "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
+    "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),
     "version": ("nvsx.commands.version", "which nvsx this is", "nvsx itself"),
