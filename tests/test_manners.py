@@ -26,6 +26,8 @@ WORDS = {
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
     "init": ["my-fault"],
+    "cancel": ["last"],
+    "silence": ["add", "--all", "--for", "1h", "--why", "a test"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}

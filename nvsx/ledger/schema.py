@@ -121,7 +121,7 @@ def refuse_other_format(connection: sqlite3.Connection, path: Path) -> None:
     if have < len(MIGRATIONS):
         raise EnvironmentUnusable(
             f"the ledger {path} is of an older nvsx (format {have})",
-            hint="the next `nvsx serve` or `nvsx run` of this nvsx brings it up to date",
+            hint="the next run of this nvsx brings it up to date: nvsx run RUNBOOK",
         )
 
 
