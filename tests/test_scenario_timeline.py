@@ -10,7 +10,7 @@ import pytest
 from nvsx.clock import SimulatedClock
 from nvsx.errors import NotFound
 from nvsx.health import HealthEvent
-from nvsx.healthevents import from_document
+from nvsx.healthevents import from_annotation, from_conditions, from_document, from_node_event
 from nvsx.oracle.chain import position
 from nvsx.ports import ApiPath
 from nvsx.sim import simulate
@@ -163,3 +163,53 @@ def test_a_collection_that_does_not_exist_is_not_an_empty_one() -> None:
     world, _, _ = simulate("quiet", SimulatedClock(start=START), seed=2)
     with pytest.raises(NotFound, match="no collection Healthevents"):
         SimulatedClock(start=START).run(SimulatedDatabase(world).count("Healthevents", {}))
+
+
+FATAL = sorted(set(scenario_names()) - {"quiet", "non-fatal", "thermal", "store-only"})
+DATABASE_ONLY = ("id", "created_time", "quarantine", "eviction", "remediated", "source", "agent", "component_class")
+TIMES = ("quarantine_time", "drain_time", "remediation_time", "generated_time")
+
+
+def bare(event: HealthEvent, *, without: tuple[str, ...] = ()) -> dict[str, object]:
+    """What every source tells of a fault; times to the second."""
+    told = {name: value for name, value in event._asdict().items() if name not in (*DATABASE_ONLY, *TIMES, *without)}
+    return {**told, "time": int(event.generated_time)}
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_a_fault_is_the_same_with_and_without_a_database(name: str) -> None:
+    result = played(name, seed=4)
+    annotated: dict[str, HealthEvent] = {}
+    shown: list[HealthEvent] = []
+    for version in result.versions:
+        annotated |= {one.id: one for one in from_annotation(version) if isinstance(one, HealthEvent)}
+        shown += [one for one in from_conditions(version) if one not in shown]
+    assert shown
+    stored = {}
+    for one in result.documents():
+        found = from_document(one)
+        if isinstance(found, HealthEvent) and not found.healthy and found.generated_time >= START:
+            stored[found.id] = found
+    assert set(annotated) <= set(stored)
+    for id_, event in annotated.items():
+        assert bare(event) == bare(stored[id_])
+        assert (event.id, event.agent, event.component_class) == stored[id_][2:5]
+        assert event.generated_time == pytest.approx(stored[id_].generated_time, abs=1e-6)
+    # All entries of a condition carry the time of its last transition, the first fault's.
+    conditions = [bare(one, without=("time",)) | {"time": 0} for one in shown]
+    assert all(bare(event, without=("time",)) | {"time": 0} in conditions for event in stored.values())
+
+
+def test_a_fault_that_is_not_fatal_is_the_same_in_its_event() -> None:
+    for name in ("thermal", "non-fatal"):
+        result = played(name, seed=4)
+        path = ApiPath("v1", "events", namespace="default", field_selector="involvedObject.kind=Node")
+        told = [found for thing in listed(result.world, path) if (found := from_node_event(thing))]
+        (stored,) = [
+            found
+            for one in result.documents()
+            if isinstance(found := from_document(one), HealthEvent) and found.generated_time >= START
+        ]
+        (event,) = told
+        assert bare(event) | {"time": 0} == bare(stored) | {"time": 0}
+        assert event.agent == stored.agent
