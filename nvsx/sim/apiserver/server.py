@@ -113,6 +113,9 @@ class ApiServer:
         """Answer one request; True if the connection can take another. Unreachable where it is to break off."""
         try:
             if request.upgrade and self._upgrade:
+                target = discovery.target(self.world, request.target)
+                await self.world.consult(target.request(target.subresource))
+                self.world.get(target.resource, target.name, target.path.namespace)
                 await self._upgrade(request, reader, writer)
                 return False
             pieces = self._pieces(request)
