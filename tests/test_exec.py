@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_database_in_a_pod(
         ports = [{"name": "mongodb", "ports": [{"name": "mongodb", "containerPort": server.port}]}]
         pods = kube.world.resources.named("pods")
         for name in ("mongodb-0", "mongodb-1", "mongodb-2"):
-            kube.do(lambda name=name: kube.world.patch(pods, name, "nvsentinel", {"spec": {"containers": ports}}))
+            kube.do(partial(kube.world.patch, pods, name, "nvsentinel", {"spec": {"containers": ports}}))
 
         async def story() -> None:
             async with opened(await cluster_of(kube, program)) as mongo:
