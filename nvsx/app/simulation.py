@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,11 +16,12 @@ from nvsx.names import alias
 from nvsx.sim import simulate
 from nvsx.sim.catcher import Catcher
 from nvsx.sim.database import SimulatedDatabase
+from nvsx.sim.realkubectl import RealKubectl
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from nvsx.clock import Clock
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nvsx.ports import Sink
     from nvsx.sim.director import Director
     from nvsx.sim.scenario import Scenario
+    from nvsx.sim.world import World
 
 _REAL_CLUSTER_VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NVSX_MONGO_URI")
 
@@ -50,6 +52,9 @@ class Rehearsal:
     dwell: bool = False
     variables: Mapping[str, str | None] = field(default_factory=dict)
     """What hooks find changed in their environment at last; None takes a variable away."""
+    kubectl: str = ""
+    """A real kubectl for the hooks, on the simulator's API server; without one, or where it does not work, the
+    simulator's own answers."""
 
 
 class Rehearsed(NamedTuple):
@@ -75,8 +80,8 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
-        environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
+    async with _kubectl(rehearsal, world, clock) as kubectl, Catcher(kubectl.bin_dir) as catcher:
+        environment = _isolated(rehearsal, str(kubectl.bin_dir), {**catcher.variables, **kubectl.env})
         plan = _plan(rehearsal, director, run_id, await cluster.identity(), environment, clock.now())
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
@@ -96,6 +101,19 @@ async def rehearse(
             with suppress(asyncio.CancelledError):
                 await play
     return Rehearsed(outcome, director, catcher.messages())
+
+
+@asynccontextmanager
+async def _kubectl(rehearsal: Rehearsal, world: World, clock: Clock) -> AsyncIterator[RealKubectl | ShimServer]:
+    """What scripts find as kubectl."""
+    directory = rehearsal.base / "bin"
+    if rehearsal.kubectl:
+        async with RealKubectl(world, directory, rehearsal.kubectl) as real:
+            if await real.answers(clock):
+                yield real
+                return
+    async with ShimServer(world, directory) as shim:
+        yield shim
 
 
 def _plan(
