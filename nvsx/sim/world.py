@@ -49,6 +49,7 @@ class Request(NamedTuple):
 
 if TYPE_CHECKING:
     Reactor = Callable[[Request], Awaitable[Object | None]]
+    Objects = list[Object]
 
 
 class Drip(NamedTuple):
@@ -149,7 +150,7 @@ class World:
         """The objects of `path`, by namespace and name, and the version from which a watch continues them."""
         return Listing([copy_of(thing) for thing in self.held(path)], str(self._version))
 
-    def held(self, path: ApiPath) -> list[Object]:
+    def held(self, path: ApiPath) -> Objects:
         """The same objects themselves, for who only reads: a write puts a new object in the place of the old."""
         resource = self.resources.at(path.group, path.version, path.resource)
         matches = matcher(resource.plural, path.namespace, path.field_selector, path.label_selector)

@@ -184,7 +184,8 @@ def big_node(name: str, size: int) -> dict[str, Any]:
          "sizeBytes": 100_000_000 + at}
         for at in range(size * 5 // 9 // 180)
     ]  # fmt: skip
-    fields = {f"f:condition-{at}": {"f:lastHeartbeatTime": {}, "f:status": {}} for at in range(size // 3 // 65)}
+    of_one: dict[str, Any] = {"f:lastHeartbeatTime": {}, "f:status": {}}
+    fields = {f"f:condition-{at}": of_one for at in range(size // 3 // 65)}
     conditions = [
         {"type": f"Check{at}", "status": "False", "reason": f"Check{at}IsHealthy", "message": "No health failures",
          "lastHeartbeatTime": "2026-11-25T10:00:00Z", "lastTransitionTime": "2026-11-20T10:00:00Z"}
