@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
@@ -60,16 +62,18 @@ def play(
     """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
+    environment = process_environment(settings, env_file=False)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment=process_environment(settings, env_file=False),
+        environment=environment,
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
     rehearsed = clock.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,11 +19,12 @@ from nvsx.ports import ApiPath
 from nvsx.sim import simulate
 from nvsx.sim.catcher import Catcher
 from nvsx.sim.database import HEALTH_EVENTS, SimulatedDatabase
+from nvsx.sim.realkubectl import RealKubectl
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from nvsx.clock import Clock
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from nvsx.ports import Sink
     from nvsx.sim.director import Director
     from nvsx.sim.scenario import Scenario
+    from nvsx.sim.world import World
 
 NODES = ApiPath("v1", "nodes")
 _TRIGGERED_WITHIN_S = 3.0
@@ -55,6 +57,9 @@ class Rehearsal:
     dwell: bool = False
     variables: Mapping[str, str | None] = field(default_factory=dict)
     """What hooks find changed in their environment at last; None takes a variable away."""
+    kubectl: str = ""
+    """A real kubectl for the hooks, on the simulator's API server; without one, or where it does not work, the
+    simulator's own answers."""
 
 
 class Rehearsed(NamedTuple):
@@ -80,8 +85,8 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
-        environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
+    async with _kubectl(rehearsal, world, clock) as kubectl, Catcher(kubectl.bin_dir) as catcher:
+        environment = _isolated(rehearsal, str(kubectl.bin_dir), {**catcher.variables, **kubectl.env})
         identity = await cluster.identity()
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
@@ -125,6 +130,19 @@ async def _awaited(director: Director) -> dict[str, Any]:
         if isinstance(found, HealthEvent) and found.node == director.node and found.generated_time >= int(since) > 0:
             return found.facts()
     return {}
+
+
+@asynccontextmanager
+async def _kubectl(rehearsal: Rehearsal, world: World, clock: Clock) -> AsyncIterator[RealKubectl | ShimServer]:
+    """What scripts find as kubectl."""
+    directory = rehearsal.base / "bin"
+    if rehearsal.kubectl:
+        async with RealKubectl(world, directory, rehearsal.kubectl) as real:
+            if await real.answers(clock):
+                yield real
+                return
+    async with ShimServer(world, directory) as shim:
+        yield shim
 
 
 def _plan(
