@@ -13,7 +13,7 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
-    3: "engine sinks triggers doctor sim",
+    3: "engine sinks triggers doctor sim conversion",
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
     1: "runbook watches healthevents routing admission deck arguments envfile shells",
     0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
