@@ -16,6 +16,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("nvsx.commands.show", "a runbook's stages, watches and hooks", "Runbooks"),
     "explain": ("nvsx.commands.explain", "which runbook a message would start, and why", "Runbooks"),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
+    "convert": (
+        "nvsx.commands.convert",
+        "turn a page of instructions into a runbook, with Claude or by rules",
+        "Runbooks",
+    ),
     "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),

@@ -31,10 +31,8 @@ _HEAD = """\
 failed=0
 trap 'failed=1' ERR
 """
-_CHECK = """\
-for name in {names}; do
-    [[ -n ${{!name:-}} ]] || {{ echo "$name is not set: it belongs into nvsx.env" >&2; failed=1; }}
-done
+_NEED = """\
+need() { [[ -n ${!1:-} ]] || { echo "$1 is not set: it belongs into nvsx.env" >&2; failed=1; }; }
 """
 
 
@@ -57,7 +55,7 @@ def hook_text(kept: Sequence[Entry], entries: Sequence[Entry], page: str) -> str
     ]
     requires = f"# nvsx: requires {' '.join(required)}\n" if required else ""
     parts = [_HEAD.format(page=page, requires=requires)]
-    parts += [_CHECK.format(names=" ".join(required))] if required else []
+    parts += [_NEED + "".join(f"need {name}\n" for name in required)] if required else []
     parts += ["".join(f'{name}="${NODE}"\n' for name in nodes)] if nodes else []
     if any(entry.text.lstrip().startswith("alias ") for entry in needed):
         parts.append("shopt -s expand_aliases\n")

@@ -28,11 +28,13 @@ _UNKNOWN = "nvsx does not know what {} does"
 
 
 class Mark(NamedTuple):
-    """`detail` is the stage whose watch sees what is OWNED, or the reason why something is for PEOPLE."""
+    """`detail` is the stage whose watch sees what is OWNED, or the reason why something is for PEOPLE. `writes` says
+    that it would change the cluster, or may.
+    """
 
     kind: str
     detail: str = ""
-    remote: bool = False  # on another machine, over ssh
+    writes: bool = False
 
 
 class Names(NamedTuple):
@@ -142,8 +144,7 @@ def _ssh(command: Command, words: Sequence[Word], names: Names, depth: int) -> I
     if not script:
         yield Mark(PEOPLE, "a shell on another machine waits for somebody to type")
         return
-    for mark in _marks(script, names, depth + 1):
-        yield mark._replace(remote=True)
+    yield from _marks(script, names, depth + 1)
 
 
 def _find(command: Command, words: Sequence[Word], names: Names, depth: int) -> Iterator[Mark]:
@@ -207,16 +208,16 @@ def _request(name: str, words: Sequence[Word], line: str) -> Mark:
     if programs.REDFISH.search(line):
         return Mark(OWNED, "remediate") if sends else Mark(COLLECT)
     if programs.NODE_API.search(line):
-        return Mark(PEOPLE, "writes to the Kubernetes API") if sends else Mark(COLLECT)
+        return Mark(PEOPLE, "writes to the Kubernetes API", writes=True) if sends else Mark(COLLECT)
     return Mark(NOTIFY if sends else COLLECT)
 
 
 def _kubectl(command: Command, words: Sequence[Word]) -> Mark:
     rest = _without_flags(words)
     if rest is None or not rest:
-        return Mark(PEOPLE, "kubectl with flags before its command that nvsx does not know")
+        return Mark(PEOPLE, "kubectl with flags before its command that nvsx does not know", writes=True)
     if not rest[0].literal:
-        return Mark(PEOPLE, "what kubectl is to do is not written down")
+        return Mark(PEOPLE, "what kubectl is to do is not written down", writes=True)
     verb, *others = rest
     sub = next((word.text for word in others if not word.text.startswith("-")), "")
     if verb.text == "wait" or (verb.text, sub) == ("rollout", "status"):
@@ -268,4 +269,4 @@ def _write(verb: str, words: Sequence[str], stdin: str) -> Mark:
         return Mark(OWNED, "quarantine" if "true" in " ".join(words) else "recover")
     if verb in ("apply", "create", "replace") and _REPAIRS.search(f"{' '.join(words)} {stdin}"):
         return Mark(OWNED, "remediate")
-    return Mark(PEOPLE, f"`kubectl {verb}` is not allowed to hooks, and NVSentinel does not do it")
+    return Mark(PEOPLE, f"`kubectl {verb}` is not allowed to hooks, and NVSentinel does not do it", writes=True)

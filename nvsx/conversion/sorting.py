@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.conversion import marks, phases
-from nvsx.conversion.markdown import may_be_shell
+from nvsx.conversion.markdown import Block, may_be_shell
 from nvsx.conversion.placeholders import fill_node, gap, names_node
 from nvsx.conversion.programs import CLUSTER_TOOLS, COLLECT, KUBECTL, NOTIFY, REBOOT
 from nvsx.conversion.scan import LITERAL_BODY, Unreadable, scan
@@ -16,7 +16,7 @@ from nvsx.runbook.lint_scripts import kubectl_writes
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from nvsx.conversion.markdown import Block, Page, Section
+    from nvsx.conversion.markdown import Page, Section
     from nvsx.conversion.shell import Unit
 
 DROPPED, KEPT, PEOPLE, DEFINES = "dropped", "kept", "people", "defines"
@@ -64,6 +64,22 @@ def sort_page(page: Page, secrets: Collection[str] = ()) -> Sorted:
     for section in page.sections:
         found += sorter.section(section, [read for other, read in blocks if other is section])
     return Sorted(page, tuple(found))
+
+
+def writes_in(script: str) -> Iterator[tuple[int, str]]:
+    """What in a script would change the cluster, or do NVSentinel's work by other means: line, and what it is."""
+    try:
+        found = units(script)
+        names = _names([_Read(Block(1, "bash", ()), (), script, found)])
+        for unit in found:
+            body = names.functions.get(function_name(unit.text), unit.text)
+            for mark in marks.marks_of(body, names):
+                if mark.kind == marks.OWNED:
+                    yield unit.first + 1, f"does NVSentinel's work ({mark.detail})"
+                elif mark.writes:
+                    yield unit.first + 1, mark.detail
+    except Unreadable as fault:
+        yield 1, f"cannot be read: {fault}"
 
 
 class _Read(NamedTuple):
@@ -226,7 +242,8 @@ class _Sorter:
         operator = {"&&": before, "||": phases.FAILURE}.get(unit.operator, "") if before else ""
         headings = (*section.path, section.title)
         moment = phases.moment_of(headings, unit.text, self.reached, of_operator=operator)
-        return KEPT, phases.BEFORE.get(moment, moment) if moment in self.ahead else moment
+        still_to_come = moment in self.ahead and self.reached != moment and not operator
+        return KEPT, phases.BEFORE.get(moment, moment) if still_to_come else moment
 
     def definition(self, unit: Unit, name: str) -> tuple[str, str]:
         try:
