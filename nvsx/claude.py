@@ -73,6 +73,10 @@ class Conversation:
             raise _failure(self._sdk, error, self._model) from None
         except self._sdk.AnthropicError as error:
             raise EnvironmentUnusable(f"the anthropic SDK gives up: {_first_line(error)}", hint=_OFFLINE) from None
+        if not isinstance(getattr(message, "content", None), list) or getattr(message, "usage", None) is None:
+            raise EnvironmentUnusable(
+                "what answers is not Claude's Messages API", hint=f"ANTHROPIC_BASE_URL? {_OFFLINE}"
+            )
         self.usage = self.usage.plus(_usage(message))
         _refuse_unfinished(message)
         return self._read(message)

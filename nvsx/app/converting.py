@@ -88,10 +88,9 @@ def slug_of(stem: str) -> str:
 def convert_by_rules(source: Source, catalog: Catalog, environment: Mapping[str, str]) -> Converted:
     """A draft that no network is needed for."""
     fault = fault_of(source.sorted.page, source.redacted.text)
-    others = tuple(word for word in nicknames(catalog) if word != source.name)
     about = {
         "name": source.name,
-        "nickname": free_nickname(source.name, others),
+        "nickname": free_nickname(source.name, nicknames(catalog, but=source.name)),
         "title": title_of(source.name),
         "summary": f"Converted from {source.page}.",
     }
