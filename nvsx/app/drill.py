@@ -14,6 +14,7 @@ from nvsx.cells import clip, printable
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.routing.route import Report, route
 from nvsx.routing.wants import STORM
+from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
 
@@ -68,7 +69,7 @@ def play(
         scenario=scenario,
         base=base,
         root=root,
-        environment=environment,
+        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
@@ -86,6 +87,17 @@ def play(
         )
     )
     return Played(rehearsed, base)
+
+
+def stand_ins(runbook: Runbook, scripts: ProjectScripts) -> dict[str, str]:
+    """A value for every variable that a hook says it requires, so that it goes all the way to the point of sending."""
+    hooks = {*runbook.hooks.values(), *(script for stage in runbook.stages for script in stage.hooks.values())}
+    found: dict[str, str] = {}
+    for hook in sorted(hooks):
+        for name in requirements(scripts.text_of(hook)):
+            word = name.lower().replace("_", "-")
+            found[name] = f"https://{word}.example/rehearsal" if name.endswith("URL") else f"rehearsal-{word}"
+    return found
 
 
 def fitting_scenario(runbook: Runbook) -> tuple[str, str]:
