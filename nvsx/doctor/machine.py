@@ -34,19 +34,22 @@ async def kubectl(ground: Ground) -> Finding:
 
 async def tools(ground: Ground) -> Finding:
     """What hooks are written in, and what sends their messages."""
-    versions = {name: await _version(ground, name) for name in ("bash", "curl", "mongosh")}
+    wants_mongosh = bool(ground.site.settings.mongo_uri)
+    asked = ("bash", "curl", *(("mongosh",) if wants_mongosh else ()))  # mongosh takes a second to tell its version
+    versions = {name: await _version(ground, name) for name in asked}
     shown = [f"{name} {version}" for name, version in versions.items() if version]
     if not versions["bash"]:
         return fail("bash is missing: no hook and no prerequisite can run", "sudo apt-get install bash")
     if int(versions["bash"].partition(".")[0]) < OLD_BASH:
         return warn(f"bash {versions['bash']} is old: the shipped hooks want 4 or newer", "bash --version")
-    if ground.site.settings.mongo_uri and not versions["mongosh"]:
+    if wants_mongosh and not versions["mongosh"]:
         hint = "https://www.mongodb.com/try/download/shell, or unset NVSX_MONGO_URI"
         return fail("mongosh is missing, and NVSX_MONGO_URI needs it", hint)
     if not versions["curl"]:
         return warn("curl is missing: the shipped hooks send with it", "sudo apt-get install curl")
-    if not versions["mongosh"]:
-        shown.append("no mongosh (only NVSX_MONGO_URI needs one)")
+    if not wants_mongosh:
+        there = shutil.which("mongosh", path=ground.site.environment.get("PATH"))
+        shown.append("mongosh" if there else "no mongosh (only NVSX_MONGO_URI needs one)")
     return ok(", ".join(shown))
 
 
@@ -97,11 +100,15 @@ async def state_directory(ground: Ground) -> Finding:
         hint = f"sudo install -d -m 700 -o {owner} {chosen}, or nvsx --state-dir DIR"
         return fail(f"{chosen} cannot be written to: no run can be recorded there", hint)
     mount = mount_of(str(there))
+    if mount.kind in ("proc", "sysfs", "cgroup2", "devtmpfs"):
+        return fail(f"{chosen} is in {mount.kind}, where nothing can be kept", "nvsx --state-dir DIR")
     if is_remote(mount.kind):
         hint = "nvsx --state-dir DIR, on a disk of this machine"
         return fail(f"{chosen} is on {mount.kind}, where file locks cannot be relied on", hint)
     free = shutil.disk_usage(there).free
     text = f"{chosen}, {mount.kind or 'unknown file system'}, {_size(free)} free"
+    if mount.kind == "tmpfs":
+        return warn(f"{text}: a reboot forgets every run", "nvsx --state-dir DIR, on a disk")
     if free < TOO_LITTLE_SPACE:
         return fail(text, f"df -h {there}")
     if free < LITTLE_SPACE:
