@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nvsx.settings import Settings
-    from nvsx.sim.catcher import Message
+    from nvsx.messages import Message
 
 
 class _Verdict:
