@@ -17,7 +17,6 @@ import pytest
 
 from nvsx import assets
 from nvsx.cluster.verbs import read_only
-from nvsx.doctor.mounts import is_remote, mount_of
 from tests.rehearsing import CHECKOUT
 from tests.servers.kube import KubeServer
 
@@ -183,27 +182,6 @@ def test_a_state_directory_that_cannot_be_written_fails(tmp_path: Path) -> None:
     state = outcomes(done)["state"]
     assert state["outcome"] == "fail"
     assert "--state-dir" in state["hint"]
-
-
-def test_mounts(tmp_path: Path) -> None:
-    table = tmp_path / "mounts"
-    table.write_text(
-        "/dev/sda1 / ext4 rw 0 0\nfiler:/home /home nfs4 rw 0 0\nuser@host: /mnt/a\\040b fuse.sshfs rw 0 0\nshort\n"
-        "/dev/sdb1 /home/local xfs rw 0 0\n"
-    )
-    assert mount_of("/var/lib/nvsx", str(table)) == ("/", "ext4")
-    assert mount_of("/home/me/.local/state/nvsx", str(table)).kind == "nfs4"
-    assert mount_of("/home/local/x", str(table)).kind == "xfs"
-    assert mount_of("/homework", str(table)).kind == "ext4"
-    assert mount_of("/mnt/a b/c", str(table)) == ("/mnt/a b", "fuse.sshfs")
-    assert mount_of("/x", str(tmp_path / "none")) == ("", "")
-    assert [is_remote(kind) for kind in ("nfs4", "fuse.sshfs", "ext4", "overlay", "")] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
 
 
 UIS = """#!/usr/bin/env bash

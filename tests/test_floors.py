@@ -59,6 +59,7 @@ FLOORS = {
         names
         nearest
         ports
+        rights
         selectors
         source
         words

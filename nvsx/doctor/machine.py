@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.cluster import processes
 from nvsx.doctor.finding import Finding, count, fail, ok, some, warn
-from nvsx.doctor.mounts import is_remote, mount_of
+from nvsx.ledger.troubles import NETWORK_FILE_SYSTEMS, file_system
 
 if TYPE_CHECKING:
     from nvsx.doctor.ground import Ground
@@ -99,15 +99,15 @@ async def state_directory(ground: Ground) -> Finding:
         owner = ground.site.settings.uid
         hint = f"sudo install -d -m 700 -o {owner} {chosen}, or nvsx --state-dir DIR"
         return fail(f"{chosen} cannot be written to: no run can be recorded there", hint)
-    mount = mount_of(str(there))
-    if mount.kind in ("proc", "sysfs", "cgroup2", "devtmpfs"):
-        return fail(f"{chosen} is in {mount.kind}, where nothing can be kept", "nvsx --state-dir DIR")
-    if is_remote(mount.kind):
+    kind, _ = file_system(str(_real(there)))
+    if kind in ("proc", "sysfs", "cgroup2", "devtmpfs"):
+        return fail(f"{chosen} is in {kind}, where nothing can be kept", "nvsx --state-dir DIR")
+    if kind in NETWORK_FILE_SYSTEMS:
         hint = "nvsx --state-dir DIR, on a disk of this machine"
-        return fail(f"{chosen} is on {mount.kind}, where file locks cannot be relied on", hint)
+        return fail(f"{chosen} is on {kind}, where file locks cannot be relied on", hint)
     free = shutil.disk_usage(there).free
-    text = f"{chosen}, {mount.kind or 'unknown file system'}, {_size(free)} free"
-    if mount.kind == "tmpfs":
+    text = f"{chosen}, {kind or 'unknown file system'}, {_size(free)} free"
+    if kind == "tmpfs":
         return warn(f"{text}: a reboot forgets every run", "nvsx --state-dir DIR, on a disk")
     if free < TOO_LITTLE_SPACE:
         return fail(text, f"df -h {there}")
@@ -154,3 +154,8 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}"
         number /= 1024
     return f"{number:.1f} TB"
+
+
+def _real(path: Path) -> Path:
+    """The path without links, which a mount table does not know."""
+    return path.resolve()
