@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nvsx.catalog import Catalog
@@ -21,13 +22,14 @@ from nvsx.sim.world import Request
 from tests.rehearsing import CHECKOUT, START
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.catalog import Examined
     from nvsx.cluster.guard import Guard
     from nvsx.errors import Problem
     from nvsx.ports import ApiPath, Listing, Object
+    from nvsx.settings import Settings
     from nvsx.sim.world import World
 
 PROCESSES = ("tools", "prerequisites")
@@ -138,21 +140,13 @@ def examined(
             raise connect_fails
         return reads
 
-    async def version() -> str:
-        return "v1.33.2"
-
-    site = Site(
-        settings=settings,
-        clock=clock,
+    site = replace(
+        _site(settings, clock, world, connect),
         environment=dict(variables or {}),
         root=project or CHECKOUT,
         catalog=lambda: Remembered.of(project),
-        kubectl_version=version,
-        connect=connect,  # type: ignore[arg-type]
-        database=lambda _: SimulatedDatabase(world),
         lint=lambda: problems,
         last_drill=drills,
-        guard=_no_guard(),
     )
 
     async def main() -> Patient:
@@ -169,6 +163,49 @@ def examined(
 
     patient: Patient = clock.run(main())
     return patient
+
+
+def _site(settings: Settings, clock: SimulatedClock, world: World, connect: Callable[[], Awaitable[Any]]) -> Site:
+    async def version() -> str:
+        return "v1.33.2"
+
+    return Site(
+        settings=settings,
+        clock=clock,
+        environment={},
+        root=CHECKOUT,
+        catalog=lambda: Catalog(None),
+        kubectl_version=version,
+        connect=connect,
+        database=lambda _: SimulatedDatabase(world),
+        lint=lambda: (),
+        last_drill=lambda _: None,
+        guard=_no_guard(),
+    )
+
+
+def ground_on(
+    scenario: str, look: Callable[[Ground], Awaitable[Any]], *, change: Callable[[World], object] | None = None,
+    **flags: str,
+) -> Any:  # fmt: skip
+    """What `look` finds at the begin of a scenario."""
+    clock = SimulatedClock(start=START)
+    world, director, _ = simulate(scenario, clock, seed=5)
+    reads = SimulatedReads(world)
+    settings = load({f"--{name}": value for name, value in flags.items()}, environ={"HOME": "/nonexistent"})
+
+    async def connect() -> SimulatedReads:
+        return reads
+
+    async def main() -> Any:
+        play = asyncio.create_task(director.run())
+        await asyncio.sleep(0)  # what the scenario sets at the very start is so before anybody looks
+        play.cancel()
+        if change:
+            change(world)
+        return await look(Ground(_site(settings, clock, world, connect)))
+
+    return clock.run(main())
 
 
 def _no_guard() -> Guard:
