@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nvsx.catalog import Examined
+    from nvsx.clock import Clock
     from nvsx.cluster.guard import Guard
     from nvsx.errors import Problem
     from nvsx.ports import ApiPath, Listing, Object
@@ -104,10 +105,9 @@ class Patient:
     @property
     def slowest_chain_s(self) -> float:
         """The longest way through the table, each check after all that it needs."""
-        ends: dict[str, float] = {}
-        for name, result in self.results.items():  # in the order of the table: what is needed comes first
-            ends[name] = result.elapsed_s + max((ends.get(need, 0.0) for need in result.check.needs), default=0.0)
-        return max(ends.values())
+        from tests.bench.doctor import slowest_chain
+
+        return slowest_chain(list(self.results.values()))
 
     def outcomes(self) -> dict[str, str]:
         return {check: self.outcome(check) for check in self.results}
@@ -140,8 +140,8 @@ def examined(
             raise connect_fails
         return reads
 
-    site = replace(
-        _site(settings, clock, world, connect),
+    chosen_site = replace(
+        site(settings, clock, world, connect),
         environment=dict(variables or {}),
         root=project or CHECKOUT,
         catalog=lambda: Remembered.of(project),
@@ -157,7 +157,7 @@ def examined(
         for body in faults:
             fault(world, body, delay_s).begin()
         began = clock.monotonic()
-        results = await examine(Ground(site), checks=checks)
+        results = await examine(Ground(chosen_site), checks=checks)
         play.cancel()
         return Patient(results, clock.monotonic() - began, reads)
 
@@ -165,7 +165,7 @@ def examined(
     return patient
 
 
-def _site(settings: Settings, clock: SimulatedClock, world: World, connect: Callable[[], Awaitable[Any]]) -> Site:
+def site(settings: Settings, clock: Clock, world: World, connect: Callable[[], Awaitable[Any]]) -> Site:
     async def version() -> str:
         return "v1.33.2"
 
@@ -174,7 +174,7 @@ def _site(settings: Settings, clock: SimulatedClock, world: World, connect: Call
         clock=clock,
         environment={},
         root=CHECKOUT,
-        catalog=lambda: Catalog(None),
+        catalog=lambda: Remembered.of(settings.project),
         kubectl_version=version,
         connect=connect,
         database=lambda _: SimulatedDatabase(world),
@@ -203,7 +203,7 @@ def ground_on(
         play.cancel()
         if change:
             change(world)
-        return await look(Ground(_site(settings, clock, world, connect)))
+        return await look(Ground(site(settings, clock, world, connect)))
 
     return clock.run(main())
 
