@@ -19,6 +19,7 @@ from nvsx import assets
 from nvsx.cluster.verbs import read_only
 from tests.rehearsing import CHECKOUT
 from tests.servers.kube import KubeServer
+from tests.servers.mongo import MongoServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -232,3 +233,53 @@ def test_the_shipped_script_says_so_where_there_are_no_dashboards(kube: KubeServ
     done = doctor(tmp_path, kube.env | {"HOME": str(tmp_path)}, "--open-uis")
     assert done.returncode == 1
     assert "no service of this cluster is labelled" in done.stdout
+
+
+@needs_kubectl
+@pytest.mark.skipif(shutil.which("mongosh") is None, reason="no mongosh: npm install --global mongosh")
+def test_the_database_of_an_address_is_really_asked(kube: KubeServer, tmp_path: Path) -> None:
+    at = int(time.time()) - 7200
+    document = {
+        "_id": {"$oid": f"{at:08x}0000000000000001"}, "createdAt": {"$date": {"$numberLong": f"{at}000"}},
+        "healthevent": {"nodename": "n", "checkname": "SysLogsXIDError", "isfatal": True, "errorcode": ["79"]},
+    }  # fmt: skip
+    with MongoServer({"HealthEventsDatabase": {"HealthEvents": [document]}}) as server:
+        uri = f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
+        env = kube.env | {"HOME": str(tmp_path), "NVSX_MONGO_URI": uri}
+        found = outcomes(doctor(tmp_path, env, "--output", "json"))
+    assert found["events"]["text"] == "the MongoDB of NVSX_MONGO_URI answers; newest event 2h00m ago"
+    assert "mongosh" in found["tools"]["text"]
+
+
+@needs_kubectl
+def test_ctrl_c_while_the_server_hangs_ends_every_kubectl(tmp_path: Path) -> None:
+    from nvsx.sim.faults import fault
+
+    with KubeServer("quiet", tmp_path) as kube:
+        kube.do(lambda: fault(kube.world, {"kind": "hang"}).begin())
+        environment = kube.env | {"HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT), "DOCTORS": str(tmp_path)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nvsx", "doctor", "--project", str(Small.root), "-v"],
+            env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert process.stderr
+        assert any("kubectl version -o json" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped from the keyboard" in said
+    assert "Traceback" not in said
+    assert children(f"DOCTORS={tmp_path}") == []
+
+
+def children(mark: str) -> list[str]:
+    """Command lines of the processes that carry this in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found

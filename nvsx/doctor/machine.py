@@ -134,8 +134,8 @@ async def hook_variables(ground: Ground) -> Finding:
     details = [f"{name}: {some(sorted(wanting[name]))}" for name in names]
     file = ground.site.settings.env_file or (ground.site.settings.project or Path()) / "nvsx.env"
     hint = f"echo '{names[0]}=…' >> {file} && chmod 600 {file}"
-    verb = "is" if len(names) == 1 else "are"
-    return warn(f"{some(names)} {verb} not set: {count(len(hooks), 'hook')} of {len(texts)} want it", hint, *details)
+    missing = f"{names[0]} is not set" if len(names) == 1 else f"{some(names)} are not set"
+    return warn(f"{missing}: {len(hooks)} of {count(len(texts), 'hook')} ask for that", hint, *details)
 
 
 def _nearest(path: Path) -> Path:
