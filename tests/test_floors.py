@@ -14,7 +14,7 @@ FLOORS = {
     5: "commands",
     4: "app topics",
     3: "engine sinks triggers doctor sim conversion",
-    cont: "" config hookvariables",
+    cont: """,
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
     1: "runbook watches healthevents routing admission deck arguments envfile shells",
 }

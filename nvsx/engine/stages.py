@@ -14,7 +14,7 @@ from nvsx.engine.history import NEW_RUN
 from nvsx.engine.watching import NodeGone
 from nvsx.events import Prerequisite, StageBegin, StageEnd
 from nvsx.journal import EvidenceSeen, IncidentSeen, StageBegan, StageEnded
-from nvsx.runbook.expectations import comparison_failure, is_comparison, missing_failure
+from nvsx.runbook.prerequisites import comparison_failure, is_comparison, missing_failure
 
 if TYPE_CHECKING:
     from nvsx.clock import Clock

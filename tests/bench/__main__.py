@@ -7,6 +7,7 @@ import platform
 import sys
 
 from tests.bench import deck, decoding_rate, detection, kube, output_rate, startup, webhook
+from tests.bench import deck, decoding_rate, detection, doctor, output_rate, startup, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,
@@ -17,6 +18,7 @@ MEASUREMENTS = {
     "hook_output": output_rate.measure,
     "decoding": decoding_rate.measure,
     "deck": deck.measure,
+    "doctor": doctor.measure,
     "webhook": webhook.measure,
 }
 
