@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
+from nvsx.app.recorded import open_ledger
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
@@ -14,6 +15,8 @@ from nvsx.routing.route import Report, route
 from nvsx.routing.wants import STORM
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
+from nvsx.sinks.fanout import Fanout
+from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,15 +75,21 @@ def play(
         dwell=dwell,
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
-    rehearsed = clock.run(
-        rehearse(
-            rehearsal,
-            clock=clock,
-            sink=sink(clock.glance),
-            scripts=ProjectScripts(root),
-            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+    ledger = open_ledger(base, clock)  # of the rehearsal's own: `nvsx report --state-dir` tells of it afterwards
+    try:
+        rehearsed = clock.run(
+            rehearse(
+                rehearsal,
+                clock=clock,
+                sink=Fanout([Record(ledger), sink(clock.glance)]) if ledger else sink(clock.glance),
+                scripts=ProjectScripts(root),
+                rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+                journal=ledger,
+            )
         )
-    )
+    finally:
+        if ledger:
+            ledger.close()
     return Played(rehearsed, base)
 
 
