@@ -31,11 +31,12 @@ footer { margin-top: 3rem; font-size: .85rem; }
   border: 2px solid currentColor; }
 table { width: 100%; border-collapse: collapse; font-size: .92rem; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
-th, td { padding: .3rem .9rem .3rem 0; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
-th:last-child, td:last-child { padding-right: 0; }
-td:first-child, .facts th { white-space: nowrap; overflow-wrap: normal; }
-.facts th { width: 10rem; font-weight: normal; }
+th, td { padding: .3rem 1.1rem .3rem 0; vertical-align: top; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+th:last-child, td:last-child { padding-right: 0; white-space: normal; overflow-wrap: anywhere; width: 60%;
+  min-width: 12rem; }
+.wide { overflow-x: auto; }
+.facts th { width: 11rem; font-weight: normal; } .facts td:last-child { width: auto; }
 h3 { font-size: .92rem; font-weight: 600; margin: 1rem 0 .3rem; overflow-wrap: anywhere; }
 pre { margin: 0; padding: .6rem .8rem; max-height: 22rem; overflow: auto; background: var(--card); border-radius: 4px;
   font: .82rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap;
@@ -60,7 +61,8 @@ pre { margin: 0; padding: .6rem .8rem; max-height: 22rem; overflow: auto; backgr
   --p4: #8f620d; --p5: #2f7040; --on: #fff; color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 10.5pt; -webkit-print-color-adjust: exact;
     print-color-adjust: exact; }
-  pre { max-height: none; overflow: visible; } h2, h3 { break-after: avoid; } tr, svg { break-inside: avoid; } }
+  pre { max-height: none; } pre, .wide { overflow: visible; } h2, h3 { break-after: avoid; }
+  tr, svg { break-inside: avoid; } }
 """
 
 
@@ -101,9 +103,9 @@ def _section(section: Section, picture: str) -> Iterator[str]:
 
 def _block(block: Block, picture: str) -> Iterator[str]:
     if isinstance(block, Facts):
-        yield '<table class="facts"><tbody>'
+        yield '<div class="wide"><table class="facts"><tbody>'
         yield from (f"<tr><th>{_safe(name)}</th><td>{_safe(value)}</td></tr>" for name, value in block.rows)
-        yield "</tbody></table>"
+        yield "</tbody></table></div>"
     elif isinstance(block, Table):
         yield from _table(block)
     elif isinstance(block, Lines):
@@ -120,14 +122,14 @@ def _block(block: Block, picture: str) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     heads = "".join(f"<th>{_safe(head)}</th>" if head else "<td></td>" for head in table.headings)
-    yield f"<table><thead><tr>{heads}</tr></thead><tbody>"
+    yield f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>'
     for row in table.rows:
         cells = []
         for index, cell in enumerate(row):
             tone = TONES.get(cell, "") if index == table.tone else ""
             cells.append(f'<td class="{tone}">{_safe(cell)}</td>' if tone else f"<td>{_safe(cell)}</td>")
         yield f"<tr>{''.join(cells)}</tr>"
-    yield "</tbody></table>"
+    yield "</tbody></table></div>"
 
 
 def _safe(text: str) -> str:

@@ -28,6 +28,7 @@ MOMENT_WORDS = {
     moments.RELEASED: "NVSentinel released the node",
     moments.FINISHED: "the maintenance object was finished",
 }
+_UNTOLD = ("preflight", "baseline", "inject", "postmortem")  # stages that no step of NVSentinel's belongs to
 _ABOUT = {name: about for name, about, _, _ in PHASES} | {TOTAL: "from the fault until it was back in service"}
 
 
@@ -129,7 +130,7 @@ def _own_share(account: Account) -> Section:
     shares = added(account)
     fault = account.instant(moments.FAULT)
     rows = [
-        (one.stage, "" if one.stage in ("preflight", "postmortem") else span(one.seen_after_s), span(one.hooks_s))
+        (one.stage, "" if one.stage in _UNTOLD else span(one.seen_after_s), span(one.hooks_s) if one.hooks_s else "")
         for one in shares
     ]
     blocks: list[Block] = [Table(("stage", "nvsx knew after", "its hooks took"), rows)] if rows else []
@@ -167,14 +168,13 @@ def _evidence(account: Account) -> Section:
     rows = [
         (
             one.stage,
-            one.text,
-            one.detail + (" (inferred)" if one.inferred else ""),
-            one.version,
             offset(one.at, account.zero),
+            one.version,
+            f"{one.text}: {one.detail}{' (inferred)' if one.inferred else ''}",
         )
         for one in account.evidence
     ]
-    return Section("Evidence", [Table(("stage", "asked", "observed", "version", "by"), rows)] if rows else ())
+    return Section("Evidence", [Table(("stage", "noted", "version", "asked, and observed"), rows)] if rows else ())
 
 
 def _said(account: Account) -> Section:

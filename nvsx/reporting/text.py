@@ -20,13 +20,11 @@ LINES_SHOWN = 12
 
 def text(page: Page, *, cells: int = 100, paint: Paint = PLAIN) -> str:
     """The report, lines ended by newlines."""
-    lines = [
-        f"{paint(printable(page.title), 'white', bold=True)}   {paint(page.badge, _tone(page.tone), bold=True)}",
-        printable(page.subtitle),
-    ]
+    badge = paint(printable(page.badge), _tone(page.tone), bold=True)
+    lines = [f"{paint(printable(page.title), 'white', bold=True)}   {badge}", printable(page.subtitle)]
     for section in page.sections:
         lines += ["", paint(section.title, "cyan", bold=True), *_section(section, cells, paint)]
-    return "\n".join([*lines, "", paint(page.footer, "grey"), ""])
+    return "\n".join([*lines, "", paint(printable(page.footer), "grey"), ""])
 
 
 def _section(section: Section, cells: int, paint: Paint) -> Iterator[str]:
