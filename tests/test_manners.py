@@ -26,6 +26,7 @@ WORDS = {
     "test": ["storm"],
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
+    "init": ["my-fault"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}
