@@ -61,6 +61,7 @@ FLOORS = {
         names
         nearest
         ports
+        rights
         selectors
         source
         words

@@ -79,7 +79,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
     base = tmp_path_factory.mktemp("bad")
-    return base, recorded(base, scenario="never-recovers")
+    scenario = CHECKOUT / "runbooks/tests/scenarios/stays-down.yaml"
+    return base, recorded(base, scenario=str(scenario))
 
 
 def the_account(base: Path) -> Account:

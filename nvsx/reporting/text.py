@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nvsx.cells import pad, printable, width, wrap
 from nvsx.reporting.blocks import TONES, Facts, Lines, Section, Sentence, Table
-from nvsx.terminal import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.reporting.blocks import Block, Page
-    from nvsx.terminal import Paint
+
+    class Paint(Protocol):
+        """Colours a text, or leaves it alone: `nvsx.terminal.Paint`."""
+
+        def __call__(self, text: str, color: str = "", *, bold: bool = False) -> str: ...
+
 
 LINES_SHOWN = 12
 """How much of an output is shown: its end, where the reason usually stands."""
 
 
-def text(page: Page, *, cells: int = 100, paint: Paint = PLAIN) -> str:
+def text(page: Page, *, cells: int = 100, paint: Paint | None = None) -> str:
     """The report, lines ended by newlines."""
+    paint = paint or _plain
     badge = paint(printable(page.badge), _tone(page.tone), bold=True)
     lines = [f"{paint(printable(page.title), 'white', bold=True)}   {badge}", printable(page.subtitle)]
     for section in page.sections:
@@ -76,6 +81,10 @@ def _table(table: Table, cells: int, paint: Paint) -> Iterator[str]:
 
 def _line(cells: Sequence[str], columns: Sequence[int]) -> str:
     return "  ".join([*(pad(cell, size) for cell, size in zip(cells, columns, strict=False)), cells[-1]]).rstrip()
+
+
+def _plain(text: str, color: str = "", *, bold: bool = False) -> str:
+    return text
 
 
 def _tone(status: str) -> str:
