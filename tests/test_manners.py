@@ -23,6 +23,7 @@ WORDS = {
     "run": ["gpu-off-bus", "--target-node", "no-such-node"],
     "demo": ["--speed", "2000", "--output", "text"],
     "drill": ["thermal-throttle", "--speed", "5000", "--output", "text"],
+    "test": ["storm"],
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
     "init": ["my-fault"],

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
+from nvsx.app.recorded import open_ledger
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
@@ -17,6 +18,8 @@ from nvsx.routing.wants import STORM
 from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
+from nvsx.sinks.fanout import Fanout
+from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,15 +80,21 @@ def play(
         kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
-    rehearsed = clock.run(
-        rehearse(
-            rehearsal,
-            clock=clock,
-            sink=sink(clock.glance),
-            scripts=ProjectScripts(root),
-            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+    ledger = open_ledger(base, clock)  # of the rehearsal's own: `nvsx report --state-dir` tells of it afterwards
+    try:
+        rehearsed = clock.run(
+            rehearse(
+                rehearsal,
+                clock=clock,
+                sink=Fanout([Record(ledger), sink(clock.glance)]) if ledger else sink(clock.glance),
+                scripts=ProjectScripts(root),
+                rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+                journal=ledger,
+            )
         )
-    )
+    finally:
+        if ledger:
+            ledger.close()
     return Played(rehearsed, base)
 
 

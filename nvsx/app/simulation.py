@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nvsx.engine.run import Outcome
     from nvsx.messages import Message
     from nvsx.model import Runbook
-    from nvsx.ports import Sink
+    from nvsx.ports import Journal, Sink
     from nvsx.sim.director import Director
     from nvsx.sim.scenario import Scenario
     from nvsx.sim.world import World
@@ -79,8 +79,9 @@ async def rehearse(
     rng: random.Random,
     on_note: Callable[[str], None] | None = None,
     before: Callable[[Director], None] | None = None,
+    journal: Journal | None = None,
 ) -> Rehearsed:
-    """Play the scenario and run the runbook on it."""
+    """Play the scenario and run the runbook on it. Without a journal nothing is recorded."""
     world, director, cluster = simulate(rehearsal.scenario, clock, rehearsal.seed)
     if before:
         before(director)
@@ -97,7 +98,7 @@ async def rehearse(
                 plan,
                 cluster=cluster,
                 clock=clock,
-                journal=MemoryJournal(),
+                journal=journal or MemoryJournal(),
                 sink=sink,
                 scripts=scripts,
                 on_note=on_note,

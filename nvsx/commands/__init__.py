@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "doctor": ("nvsx.commands.doctor", "is everything in place: machine, cluster, NVSentinel, runbooks", "Run"),
     "runs": ("nvsx.commands.runs", "the runs on record, the newest first", "Run"),
+    "report": ("nvsx.commands.report", "what happened: one run's post-mortem, or MTTR over all", "Run"),
     "attach": ("nvsx.commands.attach", "watch a run of another process, or see again how one went", "Run"),
     "cancel": ("nvsx.commands.cancel", "end a run of another process; its postmortem still runs", "Run"),
     "silence": ("nvsx.commands.silence", "keep runs from being started for a while", "Run"),

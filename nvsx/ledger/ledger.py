@@ -251,6 +251,7 @@ class Ledger(Reader):
         """Make this process known as an owner."""
         self._owner.hold()
         if not self._registered:
+            owning.sweep(self.directory, {run.owner for run in self._unfinished()} | {self._owner.id})
             owner, what = self._owner, self._what
             self.write(lambda connection: keeping.register(connection, owner.id, owner.pid, owner.start_time, what))
             self._registered = True
