@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "explain": ("nvsx.commands.explain", "which runbook a message would start, and why", "Runbooks"),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
     "shell": ("nvsx.commands.shell", "a prompt for all of these (so does `nvsx` on a terminal)", "nvsx itself"),
+    "manifest": ("nvsx.commands.manifest", "files that keep nvsx running: cron, systemd, Kubernetes", "nvsx itself"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),
     "version": ("nvsx.commands.version", "which nvsx this is", "nvsx itself"),

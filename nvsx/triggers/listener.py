@@ -1,4 +1,4 @@
-"""Listener: the HTTP side of `nvsx serve`: deliveries go to the inbox, and who asks gets health, metrics and runs.
+"""Listener: the daemon's HTTP side: deliveries go to the inbox, and who asks gets health, metrics and runs.
 
 Requests are answered in the server's worker threads; everything that touches the inbox happens in the daemon's loop.
 """
