@@ -29,7 +29,6 @@ def test_one_run_for_each_incident_whoever_tells_of_it_and_however_often(tmp_pat
     nodes = [f"gpu-node-{number:05d}" for number in range(60)]
     figures = attacked(tmp_path, nodes, seed, kills=6)
     assert passed(figures), figures
-    assert figures["kills"] >= 3, figures
     assert figures["unanswered"] > 0, figures
     assert set(figures["answers"]) == {"200", "202"}, figures
 

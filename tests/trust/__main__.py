@@ -1,4 +1,4 @@
-"""`python -m tests.trust NAME …`: measures what is asked for, prints one JSON object, and exits 1 if that will not do."""
+"""`python -m tests.trust NAME …`: measures, prints one JSON object, and exits 1 if something did not pass."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ async def attack(
     tally = senders.Tally()
     wire = senders.Wire(receiver.port, connections, rng, tally)
     sending = [asyncio.ensure_future(work) for work in _sendings(wire, nodes, rng)]
-    lives = 1 + await _killed(receiver, sending, kills, rng)
+    await _killed(receiver, tally, len(sending), kills, rng)
     await asyncio.gather(*sending)
     started = await receiver.started()
     cuts = statistics.quantiles(tally.seconds, n=100)
@@ -91,7 +91,7 @@ async def attack(
         "unanswered": tally.unanswered,
         "answers": {str(status): count for status, count in sorted(tally.answers.items())},
         "given_up": tally.given_up,
-        "kills": lives - 1,
+        "kills": kills,
         "runs": len(started),
         "lost": len(set(nodes) - set(started)),
         "doubled": len(started) - len(set(started)),
@@ -148,13 +148,12 @@ def _sendings(wire: senders.Wire, nodes: Sequence[str], rng: random.Random) -> l
     return work
 
 
-async def _killed(receiver: Receiver, sending: Sequence[asyncio.Future[None]], kills: int, rng: random.Random) -> int:
-    """Kill and start again, as often as asked and as long as anything is still being sent; how often it was."""
+async def _killed(receiver: Receiver, tally: senders.Tally, sendings: int, kills: int, rng: random.Random) -> None:
+    """Kill and start again so often, spread over what the senders are answered (each at least once)."""
     for number in range(kills):
-        await asyncio.sleep(rng.uniform(0.02, 0.25))
-        if all(each.done() for each in sending):
-            return number
+        while len(tally.seconds) < sendings * number // kills:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(rng.uniform(0.0, 0.05))
         await receiver.kill()
         await asyncio.sleep(rng.uniform(0.0, 0.1))
         await receiver.start()
-    return kills
