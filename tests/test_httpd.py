@@ -6,6 +6,8 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from nvsx.httpd.connection import Deadlines
 from nvsx.httpd.message import Answer, Request, json_answer
 from nvsx.httpd.server import Bounds, Server
 from nvsx.httpd.tls import Certificate
+from tests.rehearsing import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,6 +211,29 @@ def test_when_too_many_are_there_the_one_that_waits_longest_goes() -> None:
         for _ in range(50):
             stack.enter_context(dialled(port))
         assert status_of(ask(port, GET)) == 200
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(100, 2000), (300, 300), (60, 60)])
+def test_few_descriptors_are_no_reason_to_stop(soft: int, hard: int) -> None:
+    """More are asked for; where they are not given, fewer connections are kept."""
+    script = """
+import socket, sys
+from tests.test_httpd import GET, ask, serving, status_of
+with serving() as port:
+    clients = []
+    try:
+        for _ in range(500):
+            clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+    except OSError:  # this process has no more descriptors itself
+        del clients[-20:]
+    print(status_of(ask(port, GET)))
+"""
+    limits = f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", limits, "bash", sys.executable, "-c", script],
+        capture_output=True, text=True, check=False, timeout=60, cwd=CHECKOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
 
 
 def test_when_all_are_at_work_one_more_is_told_so() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
 READS = frozenset({"GET", "HEAD"})
 _BACKLOG = 1024
 _HANDSHAKE_S = 10.0
+_FEWEST = 16
+"""Connections that are taken however few descriptors there are."""
 _ACCEPTS_IN_A_ROW = 64
+_OTHER_DESCRIPTORS = 256
+"""Kept for what is no connection: the ledger, pipes of hooks and of kubectl."""
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -81,6 +86,8 @@ class Server:
             raise EnvironmentUnusable(
                 f"cannot listen on {host} port {port}: {error.strerror or error}", hint=_hint(error, port)
             ) from error
+        room = _descriptors(self._bounds.connections + _OTHER_DESCRIPTORS) - _OTHER_DESCRIPTORS
+        self._bounds = self._bounds._replace(connections=min(self._bounds.connections, max(_FEWEST, room)))
         self._thread.start()
         return [each.getsockname()[:2] for each in self._sockets]
 
@@ -224,6 +231,17 @@ def _listeners(host: str, port: int) -> list[socket.socket]:
             listener.close()
         raise
     return sockets
+
+
+def _descriptors(wanted: int) -> int:
+    """How many descriptors the process may have, after asking for so many: 1,024 is what most are started with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _hint(error: OSError, port: int) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
+from nvsx.cells import printable
 from nvsx.errors import NvsxError
 from nvsx.httpd.message import Answer, Request, json_answer
 from nvsx.httpd.server import Bounds, Server
@@ -258,7 +259,8 @@ class Listener:
         now: float, began: float,
     ) -> None:  # fmt: skip
         seconds = self._clock.monotonic() - began
-        heard = Heard(now, request.peer, sender.name, answer.status, verdict, admitted.how, reason, seconds)
+        said = printable(reason)  # a part of it may be the sender's
+        heard = Heard(now, request.peer, sender.name, answer.status, verdict, admitted.how, said, seconds)
         self._later(self._count, heard)
 
     def _defect(self, error: Exception) -> None:
