@@ -121,6 +121,16 @@ def decide(
     return _admit(occasion, memory, limits, stopping=stopping)
 
 
+def by_hand(occasion: Occasion, memory: Memory, *, force: bool) -> Decision:
+    """Whether a person's own `run` may start. Silences, cooldown and limits are for machines; a run that is under way
+    on the same incident is not started twice unless the person insists.
+    """
+    latest = memory.latest(occasion.node, occasion.runbook) if occasion.node else None
+    if latest and not latest.closed and not latest.run_ended and not force:
+        return Decision(ATTACH, "a run of this runbook is under way on this node", latest)
+    return Decision(START, "asked for by hand, though one is under way" if force else "asked for by hand")
+
+
 def _known(occasion: Occasion, memory: Memory) -> Decision | None:
     """What is not new: told before, about another cluster, an echo, or part of an incident that is known."""
     if occasion.delivery:

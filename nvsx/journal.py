@@ -18,6 +18,7 @@ class RunBegan:
     cluster: str
     incident_key: str = ""
     trigger: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)  # what else the run was told and must be told again
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class EffectIntended:
     script: str
     attempt: int
     key: str
+    incident_key: str = ""  # the paging key that the process is given
 
 
 @dataclass(frozen=True, slots=True)
