@@ -38,6 +38,12 @@ class Case(NamedTuple):
     evidence: Evidence
     trigger: Mapping[str, Any]
     report: Report
+    late: bool = False  # it had happened before nvsx looked
+
+    @property
+    def moment(self) -> float:
+        """When it happened, epoch seconds: by nvsx's own clock where it was seen as it did."""
+        return (self.late and self.occasion.about) or self.occasion.time
 
 
 class Sight(NamedTuple):

@@ -19,11 +19,11 @@ class Tally:
     """Runs by outcome, stage durations, hooks by outcome; and what was reported, by decision."""
 
     def __init__(self) -> None:
-        self.decisions: Counter[tuple[str, str]] = Counter()  # (source, verdict)
+        self.decisions: Counter[tuple[str, ...]] = Counter()  # (source, verdict)
         self.unreadable = 0
-        self.runs: Counter[tuple[str, str]] = Counter()  # (runbook, status)
-        self._hooks: Counter[tuple[str, str]] = Counter()  # (role, outcome)
-        self._stages: dict[tuple[str, str], Histogram] = {}
+        self.runs: Counter[tuple[str, ...]] = Counter()  # (runbook, status)
+        self._hooks: Counter[tuple[str, ...]] = Counter()  # (role, outcome)
+        self._stages: dict[tuple[str, ...], Histogram] = {}
         self._runbooks: dict[str, str] = {}  # of the runs that go on
 
     def emit(self, event: RunEvent) -> None:
@@ -43,9 +43,9 @@ class Tally:
     def figures(self) -> Figures:
         """What was counted so far."""
         return {
-            "nvsx_runs_total": dict(self.runs),
-            _STAGES: dict(self._stages),
-            "nvsx_hooks_total": dict(self._hooks),
-            "nvsx_admissions_total": dict(self.decisions),
+            "nvsx_runs_total": {**self.runs},
+            _STAGES: {**self._stages},
+            "nvsx_hooks_total": {**self._hooks},
+            "nvsx_admissions_total": {**self.decisions},
             "nvsx_events_unreadable_total": {(): self.unreadable},
         }
