@@ -15,7 +15,7 @@ FLOORS = {
     4: "app topics",
     3: "engine sinks triggers doctor sim",
     2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
-    1: "runbook watches healthevents routing admission deck arguments envfile shells metrics",
+    1: "runbook watches oracle healthevents routing admission deck arguments envfile shells metrics",
     0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
     " config hookvariables",
 }

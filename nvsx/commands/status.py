@@ -71,11 +71,11 @@ def _drawn(context: str, status: Status, now: float, paint: Paint) -> Iterator[s
         yield f"{paint('pods', 'grey')}     {_pods(status, paint)}"
     if status.nodes:
         yield ""
-        yield from _table(status, now)
+        yield from _table(status, now, paint)
 
 
 def _summary(status: Status, paint: Paint) -> str:
-    held = sum(1 for node in status.nodes if node.state != "fault")
+    held = sum(1 for node in status.nodes if node.held)
     faulty = len(status.nodes) - held
     if not status.nodes:
         return f"{status.gpu_nodes} with GPUs, {paint('none quarantined, no fault', 'green')}"
@@ -100,15 +100,17 @@ def _pods(status: Status, paint: Paint) -> str:
     return paint(f"{len(status.unready)} of {status.pods} not ready: {names}{more}", "yellow")
 
 
-def _table(status: Status, now: float) -> Iterator[str]:
-    """Two lines for a node: what people call it and where it stands; its raw name, faults and what it waits for."""
+def _table(status: Status, now: float, paint: Paint) -> Iterator[str]:
+    """Two lines for a node: what people call it and where it stands; its raw name and faults. Below them what people
+    must know besides: that they are needed, and what does not go together.
+    """
     from nvsx.app.status import age
     from nvsx.cells import clip, printable
     from nvsx.terminal import is_terminal
 
     cells = size()[0] if is_terminal(1) else 0
     rows = [
-        (node.alias, node.state, age(node.since, now), printable(node.waits_for or ", ".join(node.faults)))
+        (node.alias, node.state, age(node.since, now), printable(node.waits_for or node.reason))
         for node in status.nodes
     ]
     heading, *lines = table(("NODE", "STATE", "SINCE", "WAITS FOR"), rows, cells=cells).split("\n")

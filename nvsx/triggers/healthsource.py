@@ -67,6 +67,7 @@ class HealthEventSource:
     ) -> None:  # fmt: skip
         self.cursor = cursor
         self.state = SourceState(with_database=database is not None)
+        self.looked = 0.0  # when the database was last read to its end, epoch seconds
         self._view = view
         self._database = database
         self._clock = clock
@@ -117,6 +118,7 @@ class HealthEventSource:
             await self._backoff.wait(slow=error.lasting)
             return
         self._backoff.reset()
+        self.looked = self._clock.now()
         self._sight.looked()
 
     def _decoded(self, document: object) -> HealthEvent | None:

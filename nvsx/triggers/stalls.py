@@ -1,9 +1,14 @@
-"""Stalls: which quarantined nodes nobody acts on, and when that has lasted long enough for a runbook. Pure values."""
+"""Stalls: which nodes nobody acts on, and when that has lasted long enough for a runbook. Pure values.
+
+Whether somebody acts is the oracle's to say; here stands since when, and who was told.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nvsx.oracle.position import DETECTED
+from nvsx.oracle.stalling import FOREVER, Stall, stalled, stalls_at
 from nvsx.routing.route import Report
 from nvsx.routing.wants import STALLED
 from nvsx.watches import nvsentinel
@@ -12,45 +17,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nvsx.model import Runbook
+    from nvsx.oracle.position import Position
     from nvsx.ports import Object
-
-FOR_EVER = float("inf")
 
 
 class Standing(NamedTuple):
-    """How far NVSentinel has come with a node that it holds. Times are epoch seconds."""
+    """How far NVSentinel has come with a node that is not as it should be. Times are epoch seconds."""
 
-    mark: str  # its state and the faults it is held for: while this stays the same, nothing has moved
-    since: float  # since when
-    reason: str = ""  # why nothing will move by itself; "" where something may
+    mark: str  # the phase, and the faults: while this stays the same, nothing has moved
+    moved_at: float = 0.0  # when it was last seen to change; 0.0: it was so when it was first seen
     told: float = -1.0  # the longest standstill, in seconds, of which runbooks were told
 
 
-def standing(node: Object, known: Standing | None, now: float) -> Standing | None:
-    """How the node stands now, given how it stood before; None where NVSentinel does not hold it.
+def is_sound(node: Object) -> bool:
+    """Whether there is nothing about a node that could stall; cheap, for it is asked of every version of every node."""
+    return not (nvsentinel.state(node) or nvsentinel.is_annotated(node) or nvsentinel.faults(node))
 
-    A node seen for the first time stands since its newest trace. A time ahead of `now` (a clock was set back) is now.
-    """
-    events = nvsentinel.quarantine_events(node)
-    label = nvsentinel.state(node)
-    if not events:
+
+def standing(node: Object, where: Position, known: Standing | None, now: float) -> Standing | None:
+    """How the node stands now, given how it stood before; None where nothing about it can stall."""
+    if not (where.held or where.phase == DETECTED or where.needs_people):
         return None
-    mark = " ".join((label or "(none)", *(event.id or f"{event.check}@{int(event.time)}" for event in events)))
-    reason = _for_people(label, events)
+    mark = " ".join((where.phase, *_faults(node)))
     if known is None:
-        traces = (*(event.time for event in events), nvsentinel.label_time(node, nvsentinel.CORDON_TIME_SUFFIX),
-                  nvsentinel.remediation_time(node))  # fmt: skip
-        return Standing(mark, min(max(traces) or now, now), reason)
+        return Standing(mark)
     if known.mark != mark:
-        return Standing(mark, now, reason)
-    return known._replace(since=min(known.since, now))
+        return Standing(mark, now)
+    return known._replace(moved_at=min(known.moved_at, now))  # a clock that was set back
 
 
-def _for_people(label: str, events: Iterable[nvsentinel.QuarantineEvent]) -> str:
-    action = next((event.action for event in events if event.action in nvsentinel.FOR_PEOPLE), "")
-    if action:
-        return f"NVSentinel recommends {action} and orders no repair"
-    return f"state {label}: nothing follows by itself" if label in nvsentinel.FAILED_AFTER else ""
+def _faults(node: Object) -> list[str]:
+    events = nvsentinel.quarantine_events(node)
+    return [event.id or f"{event.check}@{int(event.time)}" for event in events] or sorted(
+        fault.type for fault in nvsentinel.faults(node)
+    )
 
 
 def thresholds(runbooks: Iterable[Runbook]) -> tuple[float, ...]:
@@ -59,49 +59,49 @@ def thresholds(runbooks: Iterable[Runbook]) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def stalled_for(stood: Standing, now: float) -> float:
-    """Seconds without progress, infinite where there will be none."""
-    return FOR_EVER if stood.reason else max(0.0, now - stood.since)
+def news(stood: Standing, where: Position, limits: Iterable[float], now: float) -> Stall | None:
+    """The standstill, if it has lasted longer than one of `limits` of which nobody was told."""
+    found = None
+    for limit in limits:
+        stall = stalled(where, now, after_s=limit, moved_at=stood.moved_at) if limit > stood.told else None
+        found = stall or found
+    return found
 
 
-def is_news(stood: Standing, limits: Iterable[float], now: float) -> bool:
-    """Whether it has stood longer than one of `limits` of which nobody was told."""
-    stalled_s = stalled_for(stood, now)
-    return any(stood.told < limit <= stalled_s for limit in limits)
-
-
-def due(stood: Standing, limits: Iterable[float]) -> float:
+def due(stood: Standing, where: Position, limits: Iterable[float]) -> float:
     """When it will be news if nothing changes, epoch seconds; infinite if never."""
-    if stood.reason:
-        return FOR_EVER
-    return min((stood.since + limit for limit in limits if limit > stood.told), default=FOR_EVER)
+    times = (stalls_at(where, after_s=limit, moved_at=stood.moved_at) for limit in limits if limit > stood.told)
+    return min((time for time in times if time is not None), default=FOREVER)
 
 
-def told(stood: Standing, now: float) -> Standing:
-    """The same after runbooks were asked at `now`."""
-    return stood._replace(told=max(stood.told, stalled_for(stood, now)))
+def told(stood: Standing, stall: Stall) -> Standing:
+    """The same after runbooks were asked about it."""
+    return stood._replace(told=max(stood.told, stall.idle_s))
 
 
-def report_of(node: Object, stood: Standing, now: float, *, opted_out: bool = False) -> Report:
-    """The standstill as routing sees it: with the fault for which the node is held."""
-    events = nvsentinel.quarantine_events(node)
+def report_of(node: Object, stall: Stall, *, opted_out: bool = False) -> Report:
+    """The standstill as routing sees it: with the fault that the node has."""
+    events, faults = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
+    codes = [code for event in events for code in event.error_codes] or [c for f in faults for c in f.error_codes]
+    checks = [event.check for event in events if event.check] or [fault.type for fault in faults]
+    actions = [event.action for event in events] or [fault.recommended_action for fault in faults]
     return Report(
         STALLED,
         node=str(nvsentinel.metadata(node).get("name", "")),
-        check=next((event.check for event in events if event.check), ""),
-        error_codes=tuple(dict.fromkeys(code for event in events for code in event.error_codes)),
-        action=next((event.action for event in events), ""),
+        check=next(iter(checks), ""),
+        error_codes=tuple(dict.fromkeys(codes)),
+        action=next(iter(actions), ""),
         component_class=next((event.component_class for event in events if event.component_class), ""),
         node_labels=nvsentinel.labels_of(node),
         opted_out=opted_out,
-        stalled_s=stalled_for(stood, now),
+        stalled_s=stall.idle_s,
     )
 
 
 def to_data(standings: Mapping[str, Standing]) -> dict[str, Any]:
     """Standings by node as JSON data, so that they outlast the process."""
     return {
-        node: [stood.mark, stood.since, stood.reason, "forever" if stood.told == FOR_EVER else stood.told]
+        node: [stood.mark, stood.moved_at, None if stood.told == FOREVER else stood.told]
         for node, stood in standings.items()
     }
 
@@ -109,6 +109,6 @@ def to_data(standings: Mapping[str, Standing]) -> dict[str, Any]:
 def from_data(data: Mapping[str, Any]) -> dict[str, Standing]:
     """Standings in such data."""
     return {
-        str(node): Standing(str(mark), float(since), str(reason), FOR_EVER if told_s == "forever" else float(told_s))
-        for node, (mark, since, reason, told_s) in data.items()
+        str(node): Standing(str(mark), float(moved_at), FOREVER if told_s is None else float(told_s))
+        for node, (mark, moved_at, told_s) in data.items()
     }

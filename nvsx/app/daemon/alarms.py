@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.admission import FORGOTTEN_S
 from nvsx.app.daemon.gate import GatedJournal
+from nvsx.app.daemon.runs import TRIGGER_FILE, places_of, write_trigger
 from nvsx.app.execution import guarded
-from nvsx.app.places import make_places
 from nvsx.app.scripts import ProjectScripts
 from nvsx.cluster.processes import run_process
 from nvsx.engine.effects import SETTLED, Effect, Effects
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import random
 
     from nvsx.app.daemon.runs import Ground, Tools
+    from nvsx.engine.effects import Result
+    from nvsx.events import RunEvent
+    from nvsx.ports import Sink
 
 RETRY = Retry(attempts=3, backoff_s=2.0)
 
@@ -59,10 +62,23 @@ class Alarms:
         runbook: str = "nvsx", payload: bytes = b"",
     ) -> None:  # fmt: skip
         """Call a hook with `why` as NVSX_WAITING_FOR. Nobody waits for it; that it failed is said in the log."""
-        plan = self._plan(runbook, node, alias, key)
+        plan = self._plan(f"nvsx-{new_run_id(self._tools.clock.now(), self._rng)}", runbook, node, alias, key)
         task = asyncio.create_task(self._ring(plan, name, script, why, status, payload), name=f"{name} of nvsx")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def beat(self, script: str) -> bool:
+        """Call the heartbeat's hook; whether it ended well. What it prints is of no interest."""
+        plan = self._plan("nvsx-heartbeat", "nvsx", "", "", "heartbeat")
+        effect = Effect("hook", "heartbeat", script, DEFAULT_HOOK_TIMEOUT_S)
+        try:
+            result = await self._effect(plan, effect, Moment(""), _Nowhere())
+        except NvsxError as error:
+            self._tools.log.say(f"the heartbeat's hook could not be called: {error.message}", level="error")
+            return False
+        if result.outcome not in SETTLED:
+            self._tools.log.say(f"the heartbeat's hook ({script}) failed: {result.detail}", level="error")
+        return result.ok
 
     async def settle(self) -> None:
         """Wait for the hooks that were called."""
@@ -75,33 +91,36 @@ class Alarms:
         await self.settle()
 
     async def _ring(self, plan: Plan, name: str, script: str, why: str, status: str, payload: bytes) -> None:
-        from pathlib import Path
-
-        tools = self._tools
+        log = self._tools.log
+        effect = Effect("hook", name, script, DEFAULT_HOOK_TIMEOUT_S, retry=RETRY)
         try:
-            make_places(self._ground.base, plan.run_id)
-            if payload:
-                Path(plan.trigger.file).write_bytes(payload)
-            teller = Teller(tools.sink, tools.clock, run_id=plan.run_id, cluster=plan.cluster)
-            scripts = tools.scripts or ProjectScripts(self._ground.root)
-            with guarded(plan) as guard:
-                effects = Effects(
-                    plan, tools.clock, GatedJournal(tools.gate, MemoryJournal()), teller, scripts, guard,
-                    Masker(plan.secrets), tools.run_process or run_process,
-                )  # fmt: skip
-                effect = Effect("hook", name, script, DEFAULT_HOOK_TIMEOUT_S, retry=RETRY)
-                moment = Moment("", status, waiting_for=why)
-                incident = Incident(plan.target_node, plan.since, plan.namespace)
-                result = await effects.run(effect, incident, lambda: moment)
+            write_trigger(places_of(self._ground.base, plan.run_id).run_dir / TRIGGER_FILE, payload or why.encode())
+            result = await self._effect(plan, effect, Moment("", status, waiting_for=why), self._tools.sink)
         except NvsxError as error:
-            tools.log.say(f"{name} could not be called: {error.message}", level="error")
+            log.say(f"{name} could not be called: {error.message}; it was about: {why}", level="error")
             return
         if result.outcome not in SETTLED:
-            tools.log.say(f"{name} ({script}) failed: {result.detail}; it was about: {why}", level="error")
+            log.say(f"{name} ({script}) failed: {result.detail}; it was about: {why}", level="error")
 
-    def _plan(self, runbook: str, node: str, alias: str, key: str) -> Plan:
+    async def _effect(self, plan: Plan, effect: Effect, moment: Moment, sink: Sink) -> Result:
+        tools = self._tools
+        places_of(self._ground.base, plan.run_id)
+        with guarded(plan) as guard:
+            effects = Effects(
+                plan,
+                tools.clock,
+                GatedJournal(tools.gate, MemoryJournal()),
+                Teller(sink, tools.clock, run_id=plan.run_id, cluster=plan.cluster),
+                tools.scripts or ProjectScripts(self._ground.root),
+                guard,
+                Masker(plan.secrets),
+                tools.run_process or run_process,
+            )
+            incident = Incident(plan.target_node, plan.since, plan.namespace)
+            return await effects.run(effect, incident, lambda: moment)
+
+    def _plan(self, run_id: str, runbook: str, node: str, alias: str, key: str) -> Plan:
         ground, now = self._ground, self._tools.clock.now()
-        run_id = f"nvsx-{new_run_id(now, self._rng)}"
         run_dir = ground.base / "runs" / run_id
         return Plan(
             runbook=Runbook(runbook, runbook, runbook, "nvsx.yaml", ""),
@@ -118,5 +137,11 @@ class Alarms:
             environment={**ground.environment, "NVSX_NAMESPACE": ground.namespace},
             nvsx_version=__version__,
             secrets=ground.secrets,
-            trigger=TriggerFacts("nvsx", str(run_dir / "trigger"), key),
+            trigger=TriggerFacts("nvsx", str(run_dir / TRIGGER_FILE), key),
         )
+
+
+class _Nowhere:
+    def emit(self, event: RunEvent) -> None: ...
+
+    def close(self) -> None: ...

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.admission import Occasion
 from nvsx.alerts import FIRING
-from nvsx.durations import format_duration
 from nvsx.ledger.rows import Evidence
+from nvsx.oracle.stalling import FOREVER
 from nvsx.routing.route import Report, Route, report_of, report_of_alert, route
 from nvsx.routing.wants import EVENT, STALLED, STORM
 from nvsx.triggers import stalls
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nvsx.alerts import Alert
     from nvsx.app.daemon.project import Project
     from nvsx.health import HealthEvent
+    from nvsx.oracle.stalling import Stall
     from nvsx.ports import Object
     from nvsx.triggers.inbox import Delivery
     from nvsx.triggers.stalls import Standing
@@ -96,19 +97,19 @@ def of_alert(alert: Alert, node: str, delivery: Delivery, project: Project, sigh
     return case
 
 
-def of_stall(node: Object, stood: Standing, project: Project, sight: Sight, now: float) -> Case:
+def of_stall(node: Object, stood: Standing, stall: Stall, project: Project, sight: Sight, now: float) -> Case:
     """A node on which nobody acts."""
-    report = stalls.report_of(node, stood, now, opted_out=sight.opted_out)
-    lasted = stood.reason or f"no progress for {format_duration(report.stalled_s)}"
-    summary = f"nobody acts on {report.node}: {lasted}"
-    occasion = Occasion(POLL, now, node=report.node, about=stood.since, session=sight.session, labels=sight.labels)
-    trigger = {"source": STALLED, "since": stood.since, "incident_key": f"stalled@{stood.mark}", "facts": {}}
+    report = stalls.report_of(node, stall, opted_out=sight.opted_out)
+    since = now if stall.idle_s == FOREVER else now - stall.idle_s
+    summary = f"nobody acts on {report.node}: {stall.reason}"
+    occasion = Occasion(POLL, now, node=report.node, about=since, session=sight.session, labels=sight.labels)
+    trigger = {"source": STALLED, "since": since, "incident_key": f"stalled@{stood.mark}", "facts": {}}
     return _routed(occasion, report, project, Evidence(summary, summary.encode()), trigger)
 
 
 def of_breaker(project: Project, now: float) -> Case:
     """NVSentinel's circuit breaker has tripped: nobody acts on any node until people reset it."""
-    report = Report(STALLED, check=BREAKER, action="CONTACT_SUPPORT", stalled_s=stalls.FOR_EVER)
+    report = Report(STALLED, check=BREAKER, action="CONTACT_SUPPORT", stalled_s=FOREVER)
     summary = "NVSentinel's circuit breaker is TRIPPED: it quarantines and releases nothing until people reset it"
     trigger = {"source": BREAKER, "since": now, "incident_key": BREAKER, "facts": {}}
     return _routed(Occasion(POLL, now), report, project, Evidence(summary, summary.encode()), trigger)

@@ -101,7 +101,9 @@ class Desk:
         verdict, reason = admitted.decision.verdict, admitted.decision.reason
         what = case.evidence.summary
         if verdict == START:
-            self._tools.log.say(f"{what}: starts {case.occasion.runbook} ({reason}; {case.route.place})", topic="trigger")
+            self._tools.log.say(
+                f"{what}: starts {case.occasion.runbook} ({reason}; {case.route.place})", topic="trigger"
+            )
             await self._runs.begin(admitted.run_id)
         elif verdict == QUEUE:
             self._tools.log.say(f"{what}: waits as run {admitted.run_id} ({reason})", topic="trigger")
@@ -114,8 +116,11 @@ class Desk:
         """Whether a fault was reported for which there is no runbook at all."""
         report = case.report
         lost = not case.route.runbook and not case.occasion.elsewhere and report.fatal and not report.healthy
-        return lost and report.occasion == EVENT and not report.says_nothing and not case.occasion.why.startswith(
-            PASSED_OVER
+        return (
+            lost
+            and report.occasion == EVENT
+            and not report.says_nothing
+            and not case.occasion.why.startswith(PASSED_OVER)
         )
 
     async def _nobody_handles(self, case: Case) -> None:
@@ -127,7 +132,9 @@ class Desk:
         self._tools.log.warn(why, topic="trigger")
         self.call("onFailure", why, key=key, node=node, payload=case.evidence.payload)
 
-    def call(self, name: str, why: str, *, key: str, node: str = "", status: str = "fail", payload: bytes = b"") -> None:
+    def call(
+        self, name: str, why: str, *, key: str, node: str = "", status: str = "fail", payload: bytes = b""
+    ) -> None:
         """Call a hook of `nvsx.yaml`, if it has that one (`onBlind` falls back to `onFailure`)."""
         hooks = self._project().config.hooks
         chosen = name if name in hooks else "onFailure"

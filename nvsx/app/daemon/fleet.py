@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nvsx.errors import NotFound
 from nvsx.names import alias
+from nvsx.oracle.chain import position
+from nvsx.oracle.position import UNSEEN
 from nvsx.ports import ApiPath
 from nvsx.triggers.nodes import KnownNodes
 from nvsx.watches import nvsentinel
+from nvsx.watches.progress import REPAIRS, breaker_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from nvsx.cluster.feed import Subscription
     from nvsx.cluster.view import View
     from nvsx.errors import ClusterError
+    from nvsx.oracle.position import Position, Unseen
     from nvsx.ports import Object, Seen
 
 NODES = ApiPath("v1", "nodes")
@@ -43,12 +49,13 @@ class Fleet:
     ) -> None:  # fmt: skip
         self._view = view
         self._clock = clock
-        self._breaker_path = ApiPath(
-            "v1", "configmaps", namespace=namespace, field_selector="metadata.name=circuit-breaker"
-        )
+        self._breaker_path = breaker_path(namespace)
+        self._breaker: Object | Unseen | None = UNSEEN
+        self._repairs: dict[ApiPath, Seen] = {}
         self._on_node, self._on_left, self._on_breaker = on_node, on_left, on_breaker
         self.nodes: Mapping[str, Object] = {}
         self.listed = False
+        self.looked = asyncio.Event()  # set once it is known what nodes there are, or that this cannot be known
         self.blind: ClusterError | None = None
         self.breaker = ""  # CLOSED, TRIPPED, "" where there is none or it may not be read
         self.troubled = {node: Trouble(str(s), frozenset(marks)) for node, (s, marks) in remembered.items()}
@@ -57,11 +64,31 @@ class Fleet:
         self._known: KnownNodes | None = None
         self._known_at = 0.0
 
-    def start(self) -> None:
-        self._subscriptions = [
-            self._view.subscribe(NODES, self._seen, name="fleet"),
-            self._view.subscribe(self._breaker_path, self._breaker_seen, name="breaker"),
-        ]
+    def start(self, *, closely: bool) -> None:
+        """Follow the nodes, and `closely` what NVSentinel does about them as well."""
+        self._subscriptions = [self._view.subscribe(NODES, self._seen, name="fleet")]
+        if closely:
+            self._subscriptions.append(self._view.subscribe(self._breaker_path, self._breaker_seen, name="breaker"))
+            self._subscriptions += [self._follow(path) for path in REPAIRS]
+
+    def _follow(self, path: ApiPath) -> Subscription:
+        return self._view.subscribe(path, lambda seen: self._repairs.__setitem__(path, seen), name=path.resource)
+
+    def position(self, node: Object) -> Position:
+        """Where NVSentinel's chain stands with a node."""
+        return position(node, requests=self._requests(), breaker=self._breaker)
+
+    def _requests(self) -> list[Object] | Unseen:
+        """All maintenance objects; a cluster that does not know them has none."""
+        found: list[Object] = []
+        for path in REPAIRS:
+            seen = self._repairs.get(path)
+            if seen is None or (seen.blind is not None and not isinstance(seen.blind, NotFound)):
+                return UNSEEN
+            if not seen.listed and seen.blind is None:
+                return UNSEEN
+            found += seen.objects.values()
+        return found
 
     def close(self) -> None:
         for subscription in self._subscriptions:
@@ -103,6 +130,8 @@ class Fleet:
 
     def _seen(self, seen: Seen) -> None:
         self.nodes, self.blind = seen.objects, seen.blind
+        if seen.blind is not None:
+            self.looked.set()
         if seen.gone is not None:
             self._leave(seen.changed)
         elif seen.changed:
@@ -111,6 +140,7 @@ class Fleet:
             self._on_node(node)
         elif seen.listed and seen.blind is None:
             self.listed = True
+            self.looked.set()
             for name in [name for name in self.troubled if name not in seen.objects]:
                 self._leave(name)
 
@@ -134,8 +164,9 @@ class Fleet:
 
     def _breaker_seen(self, seen: Seen) -> None:
         if seen.blind is not None or not seen.listed:
+            self._breaker = UNSEEN
             return
-        found = next(iter(seen.objects.values()), None)
+        found = self._breaker = next(iter(seen.objects.values()), None)
         state = str(((found or {}).get("data") or {}).get("status", ""))
         if state != self.breaker:
             self.breaker = state

@@ -15,6 +15,7 @@ from nvsx.app.daemon import cases
 from nvsx.app.daemon.desk import PASSED_OVER
 from nvsx.errors import NvsxError
 from nvsx.health import EXECUTE
+from nvsx.oracle.stalling import FOREVER
 from nvsx.triggers import stalls
 from nvsx.watches.target import node_name
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from nvsx.clock import Clock
     from nvsx.health import HealthEvent
     from nvsx.ledger import Admitted
+    from nvsx.oracle.position import Position
+    from nvsx.oracle.stalling import Stall
     from nvsx.ports import Object
     from nvsx.triggers.healthsource import Told
     from nvsx.triggers.stalls import Standing
@@ -81,7 +84,7 @@ class Intake:
         self._passes_over = first and not adopt
         self._waiting: dict[_Key, _Waiting] = {}
         self._muted: dict[_Key, float] = {}
-        self._stalled: set[str] = set()  # nodes whose standing may be news
+        self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
         self._tripped = False
         self._wake = asyncio.Event()
         self._listed: set[str] = set()
@@ -107,17 +110,19 @@ class Intake:
     def node(self, node: Object) -> None:
         name = node_name(node)
         known = self.standings.get(name)
-        stood = stalls.standing(node, known, self._clock.now())
+        if known is None and stalls.is_sound(node):
+            return
+        stood = stalls.standing(node, self._fleet.position(node), known, self._clock.now())
         if stood is None:
             self.standings.pop(name, None)
             return
         self.standings[name] = stood
         if known is None or known.mark != stood.mark:
-            self._stalled.add(name)
             self._wake.set()
 
     def left(self, node: str) -> None:
         """The node has left quarantine: what comes now is a new incident."""
+        self.standings.pop(node, None)
         for key in [key for key in self._muted if key[0] == node]:
             del self._muted[key]
         for key, waiting in self._waiting.items():
@@ -177,9 +182,9 @@ class Intake:
 
     async def _see_nodes(self) -> None:
         """Where nothing is known of the nodes yet, wait a moment: whether one has recovered decides about a lot."""
-        give_up = self._clock.monotonic() + PATIENCE_S
-        while not self._fleet.listed and self._fleet.blind is None and self._clock.monotonic() < give_up:
-            await asyncio.sleep(0.1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._fleet.looked.wait()
 
     async def _decide_events(self, due: dict[_Key, _Waiting], done: set[_Key]) -> None:
         found = sorted(((self._case(waiting), key) for key, waiting in due.items()), key=lambda pair: pair[0].moment)
@@ -233,31 +238,36 @@ class Intake:
 
     async def _decide_stalls(self) -> None:
         now, limits = self._clock.now(), stalls.thresholds(self._project().runbooks.values())
-        names, self._stalled = self._stalled, set()
-        names |= {name for name, stood in self.standings.items() if stalls.is_news(stood, limits, now)}
-        self._desk.storm_fails({name: s.reason for name in names if (s := self.standings.get(name)) and s.reason})
-        for name in sorted(names):
-            stood = self.standings.get(name)
-            if stood is None or not stalls.is_news(stood, limits, now) or self._is_excused(name, stood):
+        self._stalls_due = FOREVER
+        failed: dict[str, str] = {}
+        for name, stood in list(self.standings.items()):
+            node = self._fleet.nodes.get(name)
+            if node is None:
                 continue
-            await self._decide_stall(name, stood, now)
+            where = self._fleet.position(node)
+            if where.failed:
+                failed[name] = where.reason
+            if self._is_excused(name, where):
+                continue
+            stall = stalls.news(stood, where, limits, now)
+            if stall and await self._decide_stall(node, stood, stall, now):
+                self.standings[name] = stood = stalls.told(stood, stall)
+            self._stalls_due = min(self._stalls_due, stalls.due(stood, where, limits))
+        self._desk.storm_fails(failed)
 
-    async def _decide_stall(self, name: str, stood: Standing, now: float) -> None:
-        node = self._fleet.nodes.get(name)
-        if node is None:
-            return
+    async def _decide_stall(self, node: Object, stood: Standing, stall: Stall, now: float) -> bool:
+        """Whether nobody need be asked about this standstill again."""
+        name = node_name(node)
         sight = cases.Sight(self._fleet.labels(name), self._fleet.session(name))
-        case = cases.of_stall(node, stood, self._project(), sight, now)
-        if case.route.runbook:
-            admitted = (await self._desk.decide([case]))[0]
-            if admitted.decision.verdict == REFUSE:
-                return
-        self.standings[name] = stalls.told(stood, now)
+        case = cases.of_stall(node, stood, stall, self._project(), sight, now)
+        if not case.route.runbook:
+            return True
+        return (await self._desk.decide([case]))[0].decision.verdict != REFUSE
 
-    def _is_excused(self, name: str, stood: Standing) -> bool:
+    def _is_excused(self, name: str, where: Position) -> bool:
         """Whether the standstill has a cause of which people were told: the storm, or for a mere delay the breaker."""
         in_storm = self._desk.storm.rages and name in self._desk.storm.nodes
-        return in_storm or (self._fleet.breaker == TRIPPED and not stood.reason)
+        return in_storm or (self._fleet.breaker == TRIPPED and not where.failed)
 
     async def _decide_breaker(self) -> None:
         case = cases.of_breaker(self._project(), self._clock.now())
@@ -274,11 +284,7 @@ class Intake:
     def _next_due(self) -> float:
         """When there will be something to decide if nothing comes in, monotonic."""
         now, wall = self._clock.monotonic(), self._clock.now()
-        limits = stalls.thresholds(self._project().runbooks.values())
-        stalled = min(
-            (stalls.due(s, limits) for name, s in self.standings.items() if not self._is_excused(name, s)),
-            default=float("inf"),
-        )
+        stalled = self._stalls_due
         waiting = min((one.due for one in self._waiting.values()), default=float("inf"))
         again = now + AGAIN_S if self.trouble or self._tripped else float("inf")
         return min(waiting, again, now + max(0.05, stalled - wall), now + 3600.0)

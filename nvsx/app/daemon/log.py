@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from nvsx.events import Note, RunEvent
@@ -26,10 +27,8 @@ class Log:
     def say(self, text: str, *, topic: str = "serve", level: Literal["info", "warning", "error"] = "info") -> None:
         event = RunEvent(RUN_ID, self.cluster, self._seq, self._clock.now(), Note(topic, text, level=level))
         self._seq += 1
-        try:
+        with suppress(Exception):  # a log that cannot be written ends no daemon
             self._sink.emit(event)
-        except Exception:  # noqa: S110 - a log that cannot be written ends no daemon
-            pass
 
     def warn(self, text: str, topic: str = "serve") -> None:
         self.say(text, topic=topic, level="warning")

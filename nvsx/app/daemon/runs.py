@@ -1,4 +1,4 @@
-"""The daemon's runs: each is claimed, planned from what the ledger holds of it, and executed as one task of the loop."""
+"""The daemon's runs: each is claimed, planned from what the ledger holds of it, and executed as a task of the loop."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class Runs:
 
     def _plan(self, record: RunRecord) -> Plan:
         ground, run, trigger = self._ground, record.run, record.trigger
-        places = _places(ground.base, run.id)
+        places = places_of(ground.base, run.id)
         now = self._tools.clock.now()
         return Plan(
             runbook=self._project().prepared(self._runbook(run.runbook, record.runbook_text)),
@@ -239,7 +239,7 @@ def write_trigger(file: Path, payload: bytes) -> None:
     fresh.replace(file)
 
 
-def _places(base: Path, run_id: str) -> RunPlaces:
+def places_of(base: Path, run_id: str) -> RunPlaces:
     """The run's directories: those it had before a restart, else new ones."""
     run_dir = base / "runs" / run_id
     if (run_dir / "artifacts").is_dir():
