@@ -135,6 +135,10 @@ class HealthEventSource:
             self._node_seen(seen.objects[seen.changed])
         elif seen.gone is not None:
             self._on_node.pop(seen.changed, None)
+        elif seen.listed and not self._listed:
+            for name, node in seen.objects.items():
+                if name not in self._on_node:  # the list was there before us, so nobody told of its nodes one by one
+                    self._node_seen(node)
         self._listed = self._listed or (seen.listed and not seen.changed)
 
     def _node_seen(self, node: Object) -> None:

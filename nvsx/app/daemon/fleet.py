@@ -61,6 +61,7 @@ class Fleet:
         self.troubled = {node: Trouble(str(s), frozenset(marks)) for node, (s, marks) in remembered.items()}
         self.left: dict[str, float] = {}  # node -> when it last left, epoch seconds
         self._subscriptions: list[Subscription] = []
+        self._told = False
         self._known: KnownNodes | None = None
         self._known_at = 0.0
 
@@ -135,10 +136,15 @@ class Fleet:
         if seen.gone is not None:
             self._leave(seen.changed)
         elif seen.changed:
+            self._told = True
             node = seen.objects[seen.changed]
             self._judge(seen.changed, node)
             self._on_node(node)
         elif seen.listed and seen.blind is None:
+            if not self.listed and not self._told:
+                for name, node in seen.objects.items():  # the list was there before us
+                    self._judge(name, node)
+                    self._on_node(node)
             self.listed = True
             self.looked.set()
             for name in [name for name in self.troubled if name not in seen.objects]:
