@@ -29,6 +29,7 @@ from nvsx.runbook.parse import parse
 from nvsx.sim.cluster import SimulatedCluster
 from nvsx.sim.database import SimulatedDatabase
 from nvsx.sim.world import World
+from nvsx.sinks.record import Record
 from tests.story import REBOOTNODES, T0
 
 if TYPE_CHECKING:
@@ -184,7 +185,11 @@ class Place:
 
     def breaker(self, status: str) -> None:
         maps = self.world.resources.named("configmaps")
-        made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "circuit-breaker", "namespace": "nvsentinel"}}
+        made = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "circuit-breaker", "namespace": "nvsentinel"},
+        }
         with suppress(Exception):
             self.world.create({**made, "data": {"status": "CLOSED"}})
         self.world.patch(maps, "circuit-breaker", "nvsentinel", {"data": {"status": status}})
@@ -226,12 +231,13 @@ class Place:
             SimulatedCluster(self.world), clock, whole_fleet=True, rng=random.Random(seed),
             database=SimulatedDatabase(self.world),
         )  # fmt: skip
+        ledger = Ledger.open(self.directory / "state", clock=clock, what="daemon")
         tools = Tools(
-            ledger=Ledger.open(self.directory / "state", clock=self.clock, what="daemon"),
+            ledger=ledger,
             view=view,
             clock=clock,
             gate=gate,
-            sink=GatedSink(gate, self, tally),
+            sink=GatedSink(gate, self, tally, Record(ledger)),
             log=Log(self, clock),
             scripts=self,
             run_process=self._run_process,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nvsx.cluster.guard import Guard
 from nvsx.cluster.view import View
+from nvsx.engine.history import NEW_RUN
 from nvsx.engine.run import Outcome, Run
 from nvsx.errors import Exit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nvsx.clock import Clock
+    from nvsx.engine.history import History
     from nvsx.engine.plan import Plan, Scripts
     from nvsx.ports import Cluster, Database, Journal, Sink
 
@@ -35,12 +37,21 @@ async def execute(
     scripts: Scripts,
     on_note: Callable[[str], None] | None = None,
     database: Database | None = None,
+    history: History = NEW_RUN,
+    on_run: Callable[[Run], None] | None = None,
 ) -> Outcome:
-    """Run a plan. SIGINT and SIGTERM stop it in order; SIGHUP (a dropped ssh) does not stop it at all."""
+    """Run a plan, or what its history leaves to do. `on_run` is told the run, so that it can be interrupted.
+
+    SIGINT and SIGTERM stop it in order; SIGHUP (a dropped ssh) does not stop it at all.
+    """
     view = View(cluster, clock, on_note=on_note, database=database)
     try:
         with guarded(plan) as guard:
-            run = Run(plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard)
+            run = Run(
+                plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history
+            )
+            if on_run:
+                on_run(run)
             with _signals(run):
                 return await run.execute()
     finally:

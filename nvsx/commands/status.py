@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from nvsx.app.openruns import OnRecord
     from nvsx.app.status import HeldNode, Status
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -22,16 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
+    from nvsx.app.openruns import run_lines, worth_knowing
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
 
     clock = RealClock()
     context, status = asyncio.run(_look(settings, clock))
+    now = clock.now()
+    record = worth_knowing(settings.state_dir, now)
     if args.output == "json":
-        _say_json(context, status)
+        _say_json(context, status, record)
     else:
         paint = paint_for(1, settings.color, deep=settings.deep_color)
-        for line in _drawn(context, status, clock.now(), paint):
+        for line in (*_drawn(context, status, now, paint), *run_lines(record, now, paint)):
             say(line)
     return Exit.BLIND if status.blind else Exit.DONE
 
@@ -128,8 +132,10 @@ def _facts(node: HeldNode) -> Iterator[str]:
         yield "opted out of NVSentinel"
 
 
-def _say_json(context: str, status: Status) -> None:
+def _say_json(context: str, status: Status, record: OnRecord) -> None:
     import json
+
+    from nvsx.app.openruns import run_data
 
     answer = {
         "v": 1,
@@ -140,6 +146,7 @@ def _say_json(context: str, status: Status) -> None:
         "pods": None
         if "NVSentinel's pods" in status.blind
         else {"total": status.pods, "not_ready": [pod._asdict() for pod in status.unready]},
+        "runs": run_data(record),
         "blind": {
             what: {"code": error.code, "message": error.message, "hint": error.hint, "command": error.command}
             for what, error in status.blind.items()

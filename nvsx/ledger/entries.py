@@ -11,6 +11,7 @@ from nvsx.journal import (
     EffectIntended,
     EffectStarted,
     EvidenceSeen,
+    IncidentSeen,
     RunBegan,
     RunEnded,
     StageBegan,
@@ -85,9 +86,17 @@ def _ended(connection: sqlite3.Connection, entry: EffectEnded) -> None:
     known = (entry.run_id, entry.key, entry.attempt)
     connection.execute("INSERT OR IGNORE INTO effects (run_id, key, attempt) VALUES (?, ?, ?)", known)
     connection.execute(
-        "UPDATE effects SET ended = ?, outcome = ?, exit_code = ?, outputs = ?"
+        "UPDATE effects SET ended = ?, outcome = ?, exit_code = ?, outputs = ?, missing = ?, detail = ?"
         " WHERE run_id = ? AND key = ? AND attempt = ?",
-        (entry.at, entry.outcome, entry.exit_code, json.dumps(entry.outputs), *known),
+        (
+            entry.at,
+            entry.outcome,
+            entry.exit_code,
+            json.dumps(entry.outputs),
+            json.dumps(entry.missing),
+            entry.detail,
+            *known,
+        ),
     )
 
 
@@ -107,9 +116,23 @@ def _stage_began(connection: sqlite3.Connection, entry: StageBegan) -> None:
 def _stage_ended(connection: sqlite3.Connection, entry: StageEnded) -> None:
     connection.execute("INSERT OR IGNORE INTO stages (run_id, stage) VALUES (?, ?)", (entry.run_id, entry.stage))
     connection.execute(
-        "UPDATE stages SET ended = ?, status = ?, reason = ?, inferred = ? WHERE run_id = ? AND stage = ?",
-        (entry.at, entry.status, entry.reason, entry.inferred, entry.run_id, entry.stage),
+        "UPDATE stages SET ended = ?, status = ?, reason = ?, inferred = ?, elapsed = ?, decided = ?"
+        " WHERE run_id = ? AND stage = ?",
+        (
+            entry.at,
+            entry.status,
+            entry.reason,
+            entry.inferred,
+            entry.elapsed_s,
+            entry.decided_at,
+            entry.run_id,
+            entry.stage,
+        ),
     )
+
+
+def _incident_seen(connection: sqlite3.Connection, entry: IncidentSeen) -> None:
+    connection.execute("UPDATE runs SET facts = ? WHERE id = ?", (json.dumps(entry.facts), entry.run_id))
 
 
 def _run_ended(connection: sqlite3.Connection, entry: RunEnded) -> None:
@@ -129,5 +152,6 @@ _WRITERS: dict[type[Entry], Callable[[sqlite3.Connection, Entry], None]] = {
     EvidenceSeen: _seen,  # type: ignore[dict-item]
     StageBegan: _stage_began,  # type: ignore[dict-item]
     StageEnded: _stage_ended,  # type: ignore[dict-item]
+    IncidentSeen: _incident_seen,  # type: ignore[dict-item]
     RunEnded: _run_ended,  # type: ignore[dict-item]
 }

@@ -14,7 +14,12 @@ CANCELLED = "cancelled"
 
 
 def register(connection: sqlite3.Connection, owner: str, pid: int, start_time: str, what: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?, ?, ?)", (owner, pid, start_time, what))
+    connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?, ?, ?, 0)", (owner, pid, start_time, what))
+
+
+def beat(connection: sqlite3.Connection, owner: str, now: float) -> None:
+    """The owner lives: what comes after the last of these is downtime."""
+    connection.execute("UPDATE owners SET alive = ? WHERE id = ?", (now, owner))
 
 
 def take(connection: sqlite3.Connection, run_id: str, owner: str) -> None:
@@ -26,13 +31,22 @@ def claim(connection: sqlite3.Connection, run_id: str, owner: str, is_dead: Call
     row = connection.execute("SELECT owner FROM runs WHERE id = ? AND ended = 0", (run_id,)).fetchone()
     if row is None or (row[0] and not is_dead(row[0])):
         return False
+    connection.execute(
+        "UPDATE runs SET alive = max(alive, (SELECT alive FROM owners WHERE id = ?)) WHERE id = ?"
+        " AND EXISTS (SELECT 1 FROM owners WHERE id = ?)",
+        (row[0], run_id, row[0]),
+    )
     take(connection, run_id, owner)
     return True
 
 
 def give_up(connection: sqlite3.Connection, owner: str) -> None:
     """Unfinished runs of an owner who leaves are anybody's."""
-    connection.execute("UPDATE runs SET owner = '' WHERE owner = ? AND ended = 0", (owner,))
+    connection.execute(
+        "UPDATE runs SET owner = '', alive = max(alive, (SELECT alive FROM owners WHERE id = ?))"
+        " WHERE owner = ? AND ended = 0",
+        (owner, owner),
+    )
     connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
 

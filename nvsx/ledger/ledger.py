@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nvsx.admission import START
+from nvsx.clock import RealClock
 from nvsx.config import Limits
 from nvsx.errors import NvsxError
 from nvsx.events import to_wire
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 NOTHING_SAID = Evidence()
 NO_LIMITS = Limits()
 
+BEAT_S = 10.0
+"""How often an owner says that it lives: a stage's deadline is off by no more than this after a crash."""
+
 
 class Ledger(Reader):
     """One open ledger: the engine's Journal, admission's memory, and (see Reader) all that can be asked of it.
@@ -45,7 +49,7 @@ class Ledger(Reader):
         super().__init__(opened.path, writing=True)
         self.directory = directory
         self._opened = opened
-        self._clock = clock
+        self._clock = clock or RealClock()
         self._what = what
         self._writer = Writer(opened.path, opened.inode)
         self._owner = owning.Owner(directory, opened.mode)
@@ -157,6 +161,10 @@ class Ledger(Reader):
         )
         return found
 
+    def now(self) -> float:
+        """Wall time of the ledger's clock, epoch seconds."""
+        return self._clock.now()
+
     def queued(self, limit: int = 1000) -> list[RunRow]:
         """Admitted runs that nobody has claimed, the oldest first."""
         return [run for run in self._unfinished() if run.status == "queued" and not run.owner][:limit]
@@ -207,6 +215,10 @@ class Ledger(Reader):
     async def set_cursor(self, name: str, value: str) -> None:
         await self._durable(lambda connection: keeping.set_cursor(connection, name, value))
 
+    def remember_drill(self, runbook: str, at: float, scenario: str) -> None:
+        """A runbook was rehearsed with success."""
+        self.write(lambda connection: keeping.remember_drill(connection, runbook, at, scenario))
+
     async def add_silence(self, silence: Silence, now: float) -> int:
         """Keep a silence that was made by command; returns its number."""
         number: int = await self._durable(lambda connection: keeping.add_silence(connection, silence, now))
@@ -229,7 +241,7 @@ class Ledger(Reader):
         return self._writer.submit(work).result()
 
     async def _durable(self, work: Callable[[sqlite3.Connection], Any], *, owed: bool = False) -> Any:
-        with self._clock.holding() if self._clock else nullcontext():
+        with self._clock.holding():
             return await asyncio.wrap_future(self._writer.submit(work, owed=owed))
 
     def _unfinished(self) -> list[RunRow]:
@@ -239,6 +251,10 @@ class Ledger(Reader):
         """Make this process known as an owner."""
         self._owner.hold()
         if not self._registered:
+            owning.sweep(self.directory, {run.owner for run in self._unfinished()} | {self._owner.id})
             owner, what = self._owner, self._what
             self.write(lambda connection: keeping.register(connection, owner.id, owner.pid, owner.start_time, what))
             self._registered = True
+            if not isinstance(self._clock, RealClock):
+                return  # a story's time is read on its own loop only
+            self._writer.every(BEAT_S, lambda connection: keeping.beat(connection, owner.id, self._clock.now()))

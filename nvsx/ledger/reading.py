@@ -51,10 +51,10 @@ class Reader:
 
     def run(self, run_id: str) -> rows.RunRecord:
         """All that is known of a run. Raises NotFoundHere."""
-        found = self.ask(f"SELECT {_RUN}, text_sha, trigger, plan FROM runs WHERE id = ?", run_id)  # noqa: S608
+        found = self.ask(f"SELECT {_RUN}, text_sha, trigger, plan, facts FROM runs WHERE id = ?", run_id)  # noqa: S608
         if not found:
             raise NotFoundHere(f"there is no run {run_id}", hint="nvsx runs")
-        *row, sha, trigger, plan = found[0]
+        *row, sha, trigger, plan, facts = found[0]
         run = _run(row)
         texts = self.ask("SELECT text FROM texts WHERE sha = ?", sha)
         return rows.RunRecord(
@@ -62,6 +62,7 @@ class Reader:
             texts[0][0] if texts else "",
             json.loads(trigger),
             json.loads(plan),
+            json.loads(facts),
             self.stages(run_id),
             self.effects(run_id, ended=bool(run.ended)),
             self.clauses(run_id),
@@ -71,20 +72,30 @@ class Reader:
 
     def stages(self, run_id: str) -> list[rows.StageRow]:
         found = self.ask(
-            "SELECT stage, began, ended, status, reason, inferred FROM stages WHERE run_id = ? ORDER BY began, ended",
+            "SELECT stage, began, ended, status, reason, inferred, elapsed, decided FROM stages WHERE run_id = ?"
+            " ORDER BY began, ended",
             run_id,
         )
-        return [rows.StageRow._make((*row[:5], bool(row[5]))) for row in found]
+        return [rows.StageRow._make((*row[:5], bool(row[5]), *row[6:])) for row in found]
 
     def effects(self, run_id: str, *, ended: bool = False) -> list[rows.EffectRow]:
         """Attempts of a run's processes, in order. `ended`: what has no outcome never will have one: "unknown"."""
         found = self.ask(
             "SELECT key, attempt, stage, role, name, script, intended, started, pid, start_time, ended, outcome,"
-            " exit_code, outputs FROM effects WHERE run_id = ? ORDER BY intended, key, attempt",
+            " exit_code, outputs, missing, detail FROM effects WHERE run_id = ? ORDER BY intended, key, attempt",
             run_id,
         )
         return [
-            rows.EffectRow._make((*row[:11], row[11] or (UNKNOWN if ended else ""), row[12], json.loads(row[13])))
+            rows.EffectRow._make(
+                (
+                    *row[:11],
+                    row[11] or (UNKNOWN if ended else ""),
+                    row[12],
+                    json.loads(row[13]),
+                    tuple(json.loads(row[14])),
+                    row[15],
+                )
+            )
             for row in found
         ]
 
@@ -116,6 +127,11 @@ class Reader:
         return self.ask(
             "SELECT seq, line FROM events WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?", run_id, after_seq, limit
         )
+
+    def last_event(self, run_id: str) -> tuple[int, float]:
+        """Number and time of the last event that was kept of a run; (-1, 0.0) if there is none."""
+        found = self.ask("SELECT seq, line FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", run_id)
+        return (int(found[0][0]), float(json.loads(found[0][1]).get("t", 0.0))) if found else (-1, 0.0)
 
     def find(self, word: str) -> rows.RunRow:
         """The run that a word means: its id (or the only one that begins so), `last`, or the newest of a node by name

@@ -57,6 +57,7 @@ class RunRow(NamedTuple):
     drill: bool
     owner: str  # "" where nobody runs it
     resumed: int  # how often it went on after a crash
+    alive: float  # when a process that ran it and died was last known to live
     cancelled: float  # when somebody asked for its end
     cancelled_by: str
 
@@ -68,6 +69,8 @@ class StageRow(NamedTuple):
     status: str
     reason: str
     inferred: bool
+    elapsed: float
+    decided: float
 
 
 class EffectRow(NamedTuple):
@@ -87,6 +90,8 @@ class EffectRow(NamedTuple):
     outcome: str
     exit_code: int | None
     outputs: Mapping[str, str]
+    missing: tuple[str, ...]
+    detail: str
 
 
 class ClauseRow(NamedTuple):
@@ -171,6 +176,7 @@ class RunRecord(NamedTuple):
     runbook_text: str
     trigger: Mapping[str, Any]
     plan: Mapping[str, Any]
+    facts: Mapping[str, Any]  # of the incident
     stages: list[StageRow]
     effects: list[EffectRow]
     clauses: list[ClauseRow]

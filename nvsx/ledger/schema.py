@@ -27,6 +27,7 @@ _FIRST = (
         incident_key TEXT NOT NULL DEFAULT '', trigger TEXT NOT NULL DEFAULT '{}', plan TEXT NOT NULL DEFAULT '{}',
         status TEXT NOT NULL DEFAULT 'queued', exit_code INTEGER, hooks_failed INTEGER NOT NULL DEFAULT 0,
         drill INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '', resumed INTEGER NOT NULL DEFAULT 0,
+        alive REAL NOT NULL DEFAULT 0, facts TEXT NOT NULL DEFAULT '{}',
         cancelled REAL NOT NULL DEFAULT 0, cancelled_by TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
     "CREATE INDEX runs_open ON runs (ended, cluster, runbook) WHERE ended = 0",
     "CREATE INDEX runs_by_node ON runs (node, created)",
@@ -34,13 +35,15 @@ _FIRST = (
     """CREATE TABLE stages (
         run_id TEXT NOT NULL, stage TEXT NOT NULL, began REAL NOT NULL DEFAULT 0, ended REAL NOT NULL DEFAULT 0,
         status TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', inferred INTEGER NOT NULL DEFAULT 0,
-        facts TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run_id, stage)) WITHOUT ROWID""",
+        elapsed REAL NOT NULL DEFAULT 0, decided REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (run_id, stage)) WITHOUT ROWID""",
     """CREATE TABLE effects (
         run_id TEXT NOT NULL, key TEXT NOT NULL, attempt INTEGER NOT NULL, stage TEXT NOT NULL DEFAULT '',
         role TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '', script TEXT NOT NULL DEFAULT '',
         intended REAL NOT NULL DEFAULT 0, started REAL NOT NULL DEFAULT 0, pid INTEGER NOT NULL DEFAULT 0,
         start_time TEXT NOT NULL DEFAULT '', ended REAL NOT NULL DEFAULT 0, outcome TEXT NOT NULL DEFAULT '',
-        exit_code INTEGER, outputs TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (run_id, key, attempt)) WITHOUT ROWID""",
+        exit_code INTEGER, outputs TEXT NOT NULL DEFAULT '{}', missing TEXT NOT NULL DEFAULT '[]',
+        detail TEXT NOT NULL DEFAULT '', PRIMARY KEY (run_id, key, attempt)) WITHOUT ROWID""",
     """CREATE TABLE clauses (
         run_id TEXT NOT NULL, stage TEXT NOT NULL, clause TEXT NOT NULL, at REAL NOT NULL, detail TEXT NOT NULL,
         version TEXT NOT NULL, inferred INTEGER NOT NULL, PRIMARY KEY (run_id, stage, clause)) WITHOUT ROWID""",
@@ -78,7 +81,8 @@ _FIRST = (
         node TEXT NOT NULL, selector TEXT NOT NULL, runbook TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL,
         removed REAL NOT NULL DEFAULT 0)""",
     """CREATE TABLE owners (
-        id TEXT PRIMARY KEY, pid INTEGER NOT NULL, start_time TEXT NOT NULL, what TEXT NOT NULL) WITHOUT ROWID""",
+        id TEXT PRIMARY KEY, pid INTEGER NOT NULL, start_time TEXT NOT NULL, what TEXT NOT NULL,
+        alive REAL NOT NULL DEFAULT 0) WITHOUT ROWID""",
 )
 
 MIGRATIONS: list[Sequence[str]] = [_FIRST]

@@ -47,6 +47,7 @@ class Writer:
         self._later: list[Work] = []
         self._owed: list[Job] = []
         self._closing = False
+        self._beat: tuple[float, Work] | None = None
         self._thread: threading.Thread | None = None
         self.dropped = 0
         self.commits = 0
@@ -75,6 +76,12 @@ class Writer:
             if len(self._later) == 1:
                 self._awake()
 
+    def every(self, seconds: float, work: Work) -> None:
+        """Have `work` done at least that often, with whatever else there is to do."""
+        with self._changed:
+            self._beat = (seconds, work)
+            self._awake()
+
     def close(self) -> None:
         with self._changed:
             if self._closing:
@@ -95,16 +102,25 @@ class Writer:
         while True:
             with self._changed:
                 while not self._jobs and not self._closing:
-                    pause = LATER_S if self._later else _OWED_S if self._owed else None
-                    if not self._changed.wait(pause) and pause:
+                    if not self._changed.wait(self._pause()):
                         break
                 jobs, self._jobs = self._jobs[:MOST_PER_COMMIT], self._jobs[MOST_PER_COMMIT:]
                 later, self._later = self._later, []
                 last = self._closing and not self._jobs
+            if self._beat:
+                later.append(self._beat[1])
             if jobs or later or self._owed:
                 self._commit(jobs, later)
             if last:
                 return
+
+    def _pause(self) -> float | None:
+        """How long nothing needs to be written; None: until something comes."""
+        if self._later:
+            return LATER_S
+        if self._owed:
+            return _OWED_S
+        return self._beat[0] if self._beat else None
 
     def _commit(self, jobs: Sequence[Job], later: Sequence[Work]) -> None:
         owed, self._owed = self._owed, []

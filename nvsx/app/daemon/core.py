@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from nvsx.ledger import IncidentRow
     from nvsx.ports import Database
 
-HOUSEKEEPING_S = 1.0
+CANCELS_S = 1.0
+"""How often the daemon looks whether somebody asked for the end of a run."""
+
 SWEEP_S = 10.0
 """How often the daemon looks for what nobody runs, closes incidents without an occasion, and keeps its memory."""
 
@@ -117,6 +119,8 @@ class Daemon:
     async def take_up(self) -> int:
         """Go on with what nobody runs: queued runs, and those whose process is gone."""
         ledger = self.tools.ledger
+        if all(ledger.owns(row) for row in ledger.unfinished()):
+            return 0
         rows = [row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster]
         return await self.runs.take_up(rows)
 
@@ -166,23 +170,27 @@ class Daemon:
         swept = self.tools.clock.monotonic()
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
+                async with asyncio.timeout(CANCELS_S if self.runs.active else SWEEP_S):
                     await self._due.wait()
-            self._due.clear()
+            now = self.tools.clock.monotonic()
             with suppress(NvsxError):  # the intake says when the disk is full
-                await self.tidy()
-                now = self.tools.clock.monotonic()
-                await self.take_up()
-                if now - swept >= SWEEP_S:
+                self._end_cancelled()
+                if self._due.is_set() or now - swept >= SWEEP_S:
+                    self._due.clear()
                     swept = now
+                    await self.tidy()
+                    await self.take_up()
                     await self.keep()
-            await asyncio.sleep(HOUSEKEEPING_S)
+                    await asyncio.sleep(CANCELS_S)  # a thousand runs that end together are one occasion
+
+    def _end_cancelled(self) -> None:
+        """End the runs whose end somebody asked for."""
+        for run_id in self.tools.ledger.cancellations() if self.runs.active else ():
+            self.runs.cancel(run_id)
 
     async def tidy(self) -> None:
-        """Close incidents that are over, and do what was asked of runs."""
+        """Close incidents that are over."""
         ledger, now = self.tools.ledger, self.tools.clock.now()
-        for run_id in ledger.cancellations():
-            self.runs.cancel(run_id)
         self.desk.storm = storms.after(self.desk.storm, now, self.project.config.limits)
         for row in ledger.incidents():
             if row.cluster == self.ground.cluster and self._is_over(row, now):

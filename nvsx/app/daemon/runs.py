@@ -10,6 +10,8 @@ from nvsx import __version__
 from nvsx.app.daemon.gate import GatedJournal
 from nvsx.app.execution import guarded
 from nvsx.app.places import RunPlaces, make_places
+from nvsx.app.recorded import REPEATS_S
+from nvsx.app.recovery import take_up
 from nvsx.app.scripts import ProjectScripts
 from nvsx.catalog import read_runbook
 from nvsx.engine.plan import Plan, TriggerFacts
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from nvsx.ledger import Ledger, RunRecord, RunRow
     from nvsx.model import Runbook
     from nvsx.ports import Sink
-
-REPEATS_S = 72 * 3600.0
-"""The span of NVSX_REPEAT_COUNT."""
 
 TRIGGER_FILE = "trigger"
 _PARSED = 64
@@ -150,7 +149,8 @@ class Runs:
 
     async def _execute(self, run_id: str, active: _Active) -> int:
         tools = self._tools
-        plan = self._plan(tools.ledger.run(run_id))
+        record, history = await take_up(tools.ledger, run_id)
+        plan = self._plan(record)
         with guarded(plan) as guard:
             run = Run(
                 plan,
@@ -160,6 +160,7 @@ class Runs:
                 sink=tools.sink,
                 scripts=tools.scripts or ProjectScripts(self._ground.root),
                 guard=guard,
+                history=history,
                 **({"run_process": tools.run_process} if tools.run_process else {}),
             )
             active.run = run
@@ -180,9 +181,8 @@ class Runs:
         return code
 
     def _plan(self, record: RunRecord) -> Plan:
-        ground, run, trigger = self._ground, record.run, record.trigger
+        ground, run, trigger, told = self._ground, record.run, record.trigger, record.plan
         places = places_of(ground.base, run.id)
-        now = self._tools.clock.now()
         return Plan(
             runbook=self._project().prepared(self._runbook(run.runbook, record.runbook_text)),
             run_id=run.id,
@@ -191,14 +191,14 @@ class Runs:
             namespace=ground.namespace,
             target_node=run.node,
             target_alias=run.alias or (self._alias(run.node) if run.node else ""),
-            since=float(trigger.get("since") or run.created),
+            since=float(told.get("since") or trigger.get("since") or run.created),
             root=str(ground.root),
             run_dir=str(places.run_dir),
             artifact_dir=str(places.artifact_dir),
             environment={**ground.environment, "NVSX_NAMESPACE": ground.namespace},
             nvsx_version=__version__,
             secrets=ground.secrets,
-            repeat_count=self._tools.ledger.repeat_count(run.cluster, run.node, now - REPEATS_S) if run.node else 1,
+            repeat_count=int(told.get("repeat_count") or self._repeats(run)),
             trigger=TriggerFacts(
                 source=str(trigger.get("source", "")),
                 file=self._trigger_file(places, record),
@@ -206,6 +206,10 @@ class Runs:
                 facts=trigger.get("facts") or {},
             ),
         )
+
+    def _repeats(self, run: RunRow) -> int:
+        since = self._tools.clock.now() - REPEATS_S
+        return self._tools.ledger.repeat_count(run.cluster, run.node, since) if run.node else 1
 
     def _runbook(self, name: str, text: str) -> Runbook:
         """The runbook of a stored text; the same text is parsed once."""
