@@ -5,6 +5,7 @@ from __future__ import annotations
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
+    "serve": ("nvsx.commands.serve", "daemon: webhooks, health events or cron start runbooks", "Run"),
     "status": (
         "nvsx.commands.status",
         "what NVSentinel does on this cluster now",

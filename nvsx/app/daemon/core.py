@@ -106,7 +106,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        jobs: list[Coroutine[None, None, None]] = [self.intake.work(), self._keep_house(), self.watch.beat()]
+        jobs: list[Coroutine[None, None, None]] = [self.intake.work(), self.keep_house(), self.watch.beat()]
         if self.options.polls:
             jobs.append(self.source.run())
         self._tasks = [asyncio.create_task(job) for job in jobs]
@@ -166,7 +166,8 @@ class Daemon:
         which = f" {rejection.id}" if rejection.id else ""
         self.tools.log.warn(f"a health event{which} cannot be read: {rejection.path} {rejection.message}", "trigger")
 
-    async def _keep_house(self) -> None:
+    async def keep_house(self) -> None:
+        """Sweep up after runs and incidents until cancelled."""
         swept = self.tools.clock.monotonic()
         while True:
             with suppress(TimeoutError):

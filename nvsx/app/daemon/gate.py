@@ -20,6 +20,7 @@ class Gate:
     """Shared by all runs. An effect waits here before it is journalled, so that what is journalled really starts."""
 
     def __init__(self, slots: int) -> None:
+        self.slots = slots
         self._slots = asyncio.Semaphore(slots)
         self._under_way: set[_Effect] = set()
         self._idle = asyncio.Event()
