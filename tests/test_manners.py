@@ -25,6 +25,7 @@ WORDS = {
     "drill": ["thermal-throttle", "--speed", "5000", "--output", "text"],
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
+    "init": ["my-fault"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}

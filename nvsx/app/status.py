@@ -16,6 +16,8 @@ from nvsx.watches.progress import REPAIRS, breaker_path
 from nvsx.watches.target import is_gpu_node, node_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.ports import Cluster, Object
 
 NODES = ApiPath("v1", "nodes")
@@ -51,6 +53,7 @@ class Status(NamedTuple):
     """`blind` maps what could not be looked at to why; what depends on it is then empty or None, never "none"."""
 
     nodes: tuple[HeldNode, ...]
+    names: Mapping[str, str]  # every node of the cluster, with its alias
     gpu_nodes: int
     breaker: str | None  # CLOSED, TRIPPED; "" where there is none; None where it could not be looked at
     pods: int
@@ -77,6 +80,7 @@ async def look(cluster: Cluster, namespace: str) -> Status:
         listed("NVSentinel's pods", ApiPath("v1", "pods", namespace=namespace)),
     )
     unready = [pod for pod in pods or () if not _is_ready(pod)]
+    names = aliases(node_name(node) for node in nodes or ())
     requests: list[Object] | Unseen = UNSEEN
     if any(nvsentinel.state(node) in REPAIRED for node in nodes or ()):
         lists = await asyncio.gather(*(listed(path.resource, path) for path in REPAIRS))
@@ -84,7 +88,8 @@ async def look(cluster: Cluster, namespace: str) -> Status:
         requests = found if found or None not in lists else UNSEEN
     breaker = UNSEEN if breakers is None else next(iter(breakers), None)
     return Status(
-        nodes=tuple(_in_trouble(nodes or [], requests, breaker)),
+        nodes=tuple(_in_trouble(nodes or [], names, requests, breaker)),
+        names=names,
         gpu_nodes=sum(1 for node in nodes or () if is_gpu_node(node)),
         breaker=None if breakers is None else _breaker(breakers),
         pods=len(pods or ()),
@@ -94,10 +99,12 @@ async def look(cluster: Cluster, namespace: str) -> Status:
 
 
 def _in_trouble(
-    nodes: list[Object], requests: list[Object] | Unseen, breaker: Object | Unseen | None
+    nodes: list[Object],
+    names: Mapping[str, str],
+    requests: list[Object] | Unseen,
+    breaker: Object | Unseen | None,
 ) -> list[HeldNode]:
     """The nodes worth a line, the longest held first."""
-    names = aliases(node_name(node) for node in nodes)
     found = []
     for node in nodes:
         where = position(node, requests=requests, breaker=breaker)

@@ -48,7 +48,7 @@ async def pin_context(
             hint = "run without --context (and without NVSX_CONTEXT)"
             raise NoContext(f"there is no context {wanted!r}: a pod has a service account instead", hint=hint)
         return Pinned("", dict(env))
-    known, current = await _contexts(env, clock, cwd, program)
+    known, current = await known_contexts(env, clock, cwd, program)
     context = wanted or current
     choices = _choices(known)
     if not context:
@@ -78,7 +78,7 @@ def _in_pod(env: Mapping[str, str], files: list[Path], service_account: str) -> 
     return given and not any(file.exists() for file in files)
 
 
-async def _contexts(env: Mapping[str, str], clock: Clock, cwd: str, program: str) -> tuple[list[str], str]:
+async def known_contexts(env: Mapping[str, str], clock: Clock, cwd: str, program: str) -> tuple[list[str], str]:
     """Names of all contexts, and the current one. `config view` shows no credentials and asks no server."""
     argv = [program, *read_only(_CONFIG)]
     command = _asked(program)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from nvsx.cluster import processes
 from nvsx.cluster.decoding import Page, Shared, document, garbled, line_object, lines, page
 from nvsx.cluster.kube_errors import classify, from_status
+from nvsx.cluster.probe import Probe, git_version, probe_of
 from nvsx.cluster.projection import project
 from nvsx.cluster.verbs import read_only
 from nvsx.errors import (
@@ -207,6 +208,21 @@ class Kubectl:
         if said != b"yes":
             raise garbled(answer.stdout, self._shown(arguments))
         return True
+
+    async def client_version(self) -> str:
+        """Version of the kubectl at hand, such as `v1.34.1`; asks no server."""
+        arguments = ["version", "--client", "-o", "json"]
+        return git_version(document(await self.read(*arguments), self._shown(arguments)), "clientVersion")
+
+    async def probe(self) -> Probe:
+        """Ask the server who it is, and read off how long it took and what time it has there."""
+        arguments = ["version", "-o", "json", "--v=8", self._request_timeout()]
+        began = self._clock.monotonic()
+        answer = await self._capture(arguments, b"")
+        elapsed, now = self._clock.monotonic() - began, self._clock.now()
+        stderr = answer.stderr.decode("utf-8", "replace")
+        self._raise_unless_done(answer.exit_code, stderr, self._shown(arguments))
+        return probe_of(document(answer.stdout, self._shown(arguments)), stderr, elapsed, now)
 
     async def _capture(self, arguments: Sequence[str], stdin: bytes, timeout_s: float = 0.0) -> processes.Captured:
         """An answer in time and of bearable size, whatever it says."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
+    "setup": ("nvsx.commands.setup", "first-run wizard: look at the cluster, write fitting runbooks", "Run"),
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
     "serve": ("nvsx.commands.serve", "daemon: webhooks, health events or cron start runbooks", "Run"),
     "status": (
@@ -11,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "what NVSentinel does on this cluster now",
         "Run",
     ),
+    "doctor": ("nvsx.commands.doctor", "is everything in place: machine, cluster, NVSentinel, runbooks", "Run"),
     "runs": ("nvsx.commands.runs", "the runs on record, the newest first", "Run"),
     "attach": ("nvsx.commands.attach", "watch a run of another process, or see again how one went", "Run"),
     "cancel": ("nvsx.commands.cancel", "end a run of another process; its postmortem still runs", "Run"),
@@ -25,6 +27,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Runbooks",
     ),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
+    "shell": ("nvsx.commands.shell", "a prompt for all of these (so does `nvsx` on a terminal)", "nvsx itself"),
+    "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
+    "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
     "help": ("nvsx.commands.help", "this overview, or one topic or command", "nvsx itself"),
     "version": ("nvsx.commands.version", "which nvsx this is", "nvsx itself"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nvsx.terminal import paint_for, say, size, table
 
@@ -24,11 +24,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
     from nvsx.app.openruns import run_lines, worth_knowing
+    from nvsx.app.present import look_once
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
 
     clock = RealClock()
-    context, status = asyncio.run(_look(settings, clock))
+    context, status = asyncio.run(look_once(settings, clock))
     now = clock.now()
     record = worth_knowing(settings.state_dir, now)
     if args.output == "json":
@@ -38,26 +39,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         for line in (*_drawn(context, status, now, paint), *run_lines(record, now, paint)):
             say(line)
     return Exit.BLIND if status.blind else Exit.DONE
-
-
-async def _look(settings: Settings, clock: Any) -> tuple[str, Status]:
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from nvsx.app.live import DEFAULT_PATH, shown_commands
-    from nvsx.app.status import look
-    from nvsx.cluster.context import pin_context
-    from nvsx.cluster.kubectl import Kubectl
-    from nvsx.settings import process_environment
-
-    environment = process_environment(settings)
-    environment.setdefault("PATH", DEFAULT_PATH)
-    with TemporaryDirectory(prefix="nvsx-") as directory, shown_commands(verbose=settings.verbose):
-        pinned = await pin_context(
-            environment, directory=Path(directory), clock=clock, wanted=settings.context, cwd=directory
-        )
-        kubectl = Kubectl(env=pinned.env, clock=clock, cwd=directory, context=pinned.context)
-        return pinned.context, await look(kubectl, settings.namespace)
 
 
 def _drawn(context: str, status: Status, now: float, paint: Paint) -> Iterator[str]:

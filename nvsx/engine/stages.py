@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from nvsx.engine.history import NEW_RUN
 from nvsx.engine.watching import NodeGone
 from nvsx.events import Prerequisite, StageBegin, StageEnd
 from nvsx.journal import EvidenceSeen, IncidentSeen, StageBegan, StageEnded
+from nvsx.runbook.expectations import comparison_failure, is_comparison, missing_failure
 
 if TYPE_CHECKING:
     from nvsx.clock import Clock
@@ -36,9 +36,6 @@ HOOKS_BY_STATUS: dict[Status, tuple[str, ...]] = {
     "blind": ("onFailure",),
 }
 """Which of a stage's hooks a status calls for: the first one that the stage has."""
-
-_NUMBER = re.compile(r"-?\d+")
-_COMPARISON = re.compile(r"\s*(>=|<=|==)\s*(-?\d+)\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +202,8 @@ class StageRunner:
 
     async def _prerequisite(self, requirement: Requirement, stage: Stage, began: float, deadline: float) -> str:
         started = self._clock.monotonic()
-        comparison = _COMPARISON.match(requirement.expect)
-        expect = () if comparison or not requirement.expect else (requirement.expect,)
+        text = "" if is_comparison(requirement.expect) else requirement.expect
+        expect = (text,) if text else ()
         effect = Effect(
             "prerequisite",
             requirement.name,
@@ -216,7 +213,7 @@ class StageRunner:
             deadline=deadline,
         )
         result = await self._effects.run(effect, self._watching.incident, lambda: self._moment(stage.id, began))
-        failure = _requirement_failure(result, comparison)
+        failure = _requirement_failure(result, requirement.expect)
         self._teller.say(
             Prerequisite(requirement.name, not failure, self._clock.monotonic() - started, failure, stage.id)
         )
@@ -304,17 +301,10 @@ class StageRunner:
         self._teller.say(StageEnd(result.stage, result.status, result.elapsed_s, result.reason, result.inferred))
 
 
-def _requirement_failure(result: Result, comparison: re.Match[str] | None) -> str:
+def _requirement_failure(result: Result, expect: str) -> str:
     """Why a prerequisite is not met, "" when it is."""
     if not result.ok:
         return f"{result.detail}: {result.text}" if result.text else result.detail
     if result.missing:
-        return f"expected {result.missing[0]!r}, got: {result.text or '(nothing)'}"
-    if comparison is None:
-        return ""
-    number = _NUMBER.search(result.text)
-    if number is None:
-        return f"expected a number {comparison[0].strip()}, got: {result.text or '(nothing)'}"
-    have, want = int(number[0]), int(comparison[2])
-    good = {">=": have >= want, "<=": have <= want, "==": have == want}[comparison[1]]
-    return "" if good else f"expected {comparison[0].strip()}, got {have}"
+        return missing_failure(result.missing[0], result.text)
+    return comparison_failure(expect, result.text)

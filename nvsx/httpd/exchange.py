@@ -37,9 +37,12 @@ def exchange(
     application: Callable[[Request], Answer],
     on_defect: Callable[[Exception], None],
     *,
-    last: bool,
+    last: Callable[[], bool],
 ) -> Written:
-    """Let `application` answer. Its exceptions go to `on_defect`; the client is told 500 and nothing of them."""
+    """Let `application` answer; `last` is asked afterwards whether the connection ends.
+
+    Its exceptions go to `on_defect`; the client is told 500 and nothing of them.
+    """
 
     def answer(request: Request) -> Answer:
         try:
@@ -55,7 +58,7 @@ def exchange(
 def refusal(status: int, reason: str) -> bytes:
     """An answer outside any request, after which the connection is closed."""
     answer = json_answer(status, {"status": "invalid", "reason": reason})
-    handler = _Handler(None, Caller("", secure=False), lambda _: answer, last=True)
+    handler = _Handler(None, Caller("", secure=False), lambda _: answer, last=lambda: True)
     return handler.wfile.getvalue()
 
 
@@ -63,7 +66,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wfile: BytesIO
 
-    def __init__(self, whole: Whole | None, caller: Caller, answer: Callable[[Request], Answer], *, last: bool) -> None:
+    def __init__(
+        self, whole: Whole | None, caller: Caller, answer: Callable[[Request], Answer], *, last: Callable[[], bool]
+    ) -> None:
         self._whole = whole
         self._caller = caller
         self._answer = answer
@@ -115,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         return Request(whole.method, path, query, headers, whole.body, self._caller.address, self._caller.secure)
 
     def _write(self, answer: Answer) -> None:
-        last = self._last or self.close_connection
+        last = self.close_connection or self._last()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))

@@ -202,7 +202,7 @@ class Server:
         return self._loop.run_in_executor(workers, self._exchange, whole, caller)
 
     def _exchange(self, whole: Whole, caller: Caller) -> Written:
-        return exchange(whole, caller, self._application, self._on_defect, last=self._stopping)
+        return exchange(whole, caller, self._application, self._on_defect, last=lambda: self._stopping)
 
 
 def _listeners(host: str, port: int) -> list[socket.socket]:

@@ -14,10 +14,10 @@ from nvsx.oracle.contradictions import contradictions
 from nvsx.oracle.facts import read
 from nvsx.oracle.maintenance import repairs
 from nvsx.oracle.position import DELETED, DETECTED, UNKNOWN, UNSEEN, Position, Unseen
-from nvsx.watches.nvsentinel import FOR_PEOPLE
+from nvsx.watches.nvsentinel import FAILED_AFTER, FOR_PEOPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nvsx.health import HealthEvent
     from nvsx.ports import Object
@@ -59,14 +59,14 @@ def _deleted(requests: Sequence[Object] | Unseen, event: HealthEvent | None, inc
     return Position(DELETED, reason, "people: nobody ordered that the node be replaced", True, True)
 
 
-_BY_STATUS = (
-    # what the document says, the phase that it proves, in words; the latest first
-    (lambda event: event.remediated is False, "remediation-failed", "fault-remediation ordered no repair"),
-    (lambda event: event.remediated is True, "remediation-succeeded", "fault-remediation ordered the repair"),
-    (lambda event: event.eviction == "Failed", "drain-failed", "the drain failed"),
-    (lambda event: event.eviction in ("Succeeded", "AlreadyDrained"), "drain-succeeded", "the node is drained"),
-    (lambda event: event.eviction == "InProgress", "draining", "the node is being drained"),
-    (lambda event: event.quarantine in ("Quarantined", "AlreadyQuarantined"), "quarantined", "the node is cordoned"),
+_BY_STATUS: tuple[tuple[Callable[[HealthEvent], bool], str], ...] = (
+    # what the document says, the phase that it proves; the latest first
+    (lambda event: event.remediated is False, "remediation-failed"),
+    (lambda event: event.remediated is True, "remediation-succeeded"),
+    (lambda event: event.eviction == "Failed", "drain-failed"),
+    (lambda event: event.eviction in ("Succeeded", "AlreadyDrained"), "drain-succeeded"),
+    (lambda event: event.eviction == "InProgress", "draining"),
+    (lambda event: event.quarantine in ("Quarantined", "AlreadyQuarantined"), "quarantined"),
 )
 
 
@@ -79,17 +79,16 @@ def _by_document(event: HealthEvent | None) -> Position:
         return Position(UNKNOWN, f"the document says {status}; the node was not looked at", since=event.created_time)
     if event.strategy != EXECUTE or not event.fatal:
         return free.reported(event)
-    phase, words = next(
-        ((phase, words) for says, phase, words in _BY_STATUS if says(event)),
-        (DETECTED, "the event is stored"),
-    )
-    failed = phase.endswith("-failed")
-    people = failed or event.action in FOR_PEOPLE
+    phase = next((phase for says, phase in _BY_STATUS if says(event)), DETECTED)
+    reason, waits_for = held.SAYS.get(phase, ("the event is stored", "fault-quarantine to cordon the node"))
+    failed = phase in FAILED_AFTER
+    if event.action in FOR_PEOPLE:
+        reason += f"; NVSentinel recommends {event.action} and will order no repair"
     return Position(
         phase,
-        f"{words}, by its document; the node was not looked at",
-        f"people: recommended action {event.action}" if people else "",
+        f"{reason} (by its document: the node was not looked at)",
+        waits_for,
         terminal=failed,
-        needs_people=people,
+        needs_people=failed or event.action in FOR_PEOPLE,
         since=max(event.created_time, event.quarantine_time, event.drain_time, event.remediation_time),
     )

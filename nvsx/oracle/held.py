@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nvsx.oracle.facts import Facts
     from nvsx.oracle.maintenance import Repair
 
-_SAYS = {
+SAYS = {
     # state label: what it means, what comes next
     "quarantined": ("fault-quarantine has cordoned the node", "node-drainer to begin"),
     "draining": ("node-drainer waits for the node to be empty", "user pods to end"),
@@ -34,7 +34,7 @@ _NEXT_OF_REPAIR = {
 def judge(facts: Facts) -> Position:
     """The position of a node that NVSentinel holds."""
     phase = facts.label if facts.label in (*STATES, *FAILED_AFTER) else "quarantined"
-    reason, waits_for = _SAYS[phase]
+    reason, waits_for = SAYS[phase]
     here = Position(phase, reason, waits_for, since=_since(facts))
     if facts.cleared:
         return _cleared(facts, here)

@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 
-from tests.bench import deck, decoding_rate, detection, output_rate, startup
+from tests.bench import deck, decoding_rate, detection, output_rate, startup, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,
@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "hook_output": output_rate.measure,
     "decoding": decoding_rate.measure,
     "deck": deck.measure,
+    "webhook": webhook.measure,
 }
 
 

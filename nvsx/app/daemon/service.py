@@ -1,4 +1,4 @@
-"""`nvsx serve` from its settings to its end: what it stands on is made in order, and every refusal comes before ready."""
+"""`nvsx serve` from its settings to its end: what it stands on is made in order, and refusals come before ready."""
 
 from __future__ import annotations
 
