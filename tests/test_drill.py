@@ -11,7 +11,8 @@ import pytest
 from nvsx.app.drill import fitting_scenario, sent_lines
 from nvsx.catalog import Catalog
 from nvsx.main import main
-from nvsx.sim.catcher import PROGRAMS, Message
+from nvsx.messages import Message
+from nvsx.sim.catcher import PROGRAMS
 from tests.rehearsing import CHECKOUT, rehearse_runbook
 
 if TYPE_CHECKING:

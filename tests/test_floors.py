@@ -14,10 +14,55 @@ FLOORS = {
     5: "commands",
     4: "app topics",
     3: "engine sinks triggers doctor sim",
-    2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
-    1: "runbook watches healthevents routing admission deck arguments envfile shells shapes typed metrics",
-    0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
-    " config hookvariables",
+    2: """
+        assets
+        bugreport
+        catalog
+        claude
+        cluster
+        documents
+        httpd
+        ledger
+        mongo
+        settings
+        terminal
+        tools
+    """,
+    1: """
+        admission
+        arguments
+        deck
+        envfile
+        expectations
+        healthevents
+        metrics
+        oracle
+        routing
+        runbook
+        shapes
+        shells
+        typed
+        watches
+    """,
+    0: """
+        alerts
+        cells
+        clock
+        config
+        durations
+        errors
+        events
+        health
+        hookvariables
+        journal
+        model
+        names
+        nearest
+        ports
+        selectors
+        source
+        words
+    """,
 }
 NO_NEIGHBOURS = {3, 5}
 """Floors whose packages (on 5: modules) never import each other."""
@@ -32,7 +77,7 @@ DOORS = {
     "http.server": "httpd",
     "socketserver": "httpd",
     "subprocess": "cluster/processes tools commands/shell",
-    "multiprocessing": "",
+    "multiprocessing": "app/workers",
     "pty": "cluster/processes",
     "importlib.metadata": "",
     "importlib.resources": "",

@@ -26,6 +26,7 @@ WORDS = {
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
     "manifest": ["kubernetes"],
+    "init": ["my-fault"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}

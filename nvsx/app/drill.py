@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from nvsx.app.places import temporary_base
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
@@ -22,10 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nvsx.app.simulation import Rehearsed
+    from nvsx.messages import Message
     from nvsx.model import Runbook
     from nvsx.ports import Sink
     from nvsx.settings import Settings
-    from nvsx.sim.catcher import Message
 
 CANDIDATES = (
     "xid-79",
@@ -114,30 +112,6 @@ def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
         return
     yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
     for message in messages:
-        key, gist = _gist(message.body)
-        yield clip(f"  {message.method}  {_where(message)}{f'  {key}' if key else ''}", cells)
-        yield clip(f"      {gist}", cells)
-
-
-def _where(message: Message) -> str:
-    """Host and path: what else a URL may hold, such as a query or a password, is nobody's business on a screen."""
-    if message.method in ("MAIL", "CONNECT"):
-        return printable(message.url)
-    parts = urlsplit(message.url)
-    return printable(f"{parts.hostname or message.url}{parts.path}")
-
-
-def _gist(body: str) -> tuple[str, str]:
-    """What its receiver tells a message from others by, and the part of it that people read."""
-    try:
-        data = json.loads(body)
-    except ValueError:
-        return "", printable(body)
-    if not isinstance(data, dict):
-        return "", printable(body)
-    payload, fields = data.get("payload"), data.get("fields")
-    inner = payload if isinstance(payload, dict) else fields if isinstance(fields, dict) else data
-    text = next((str(inner[name]) for name in ("text", "summary", "message", "note", "body") if inner.get(name)), "")
-    action = data.get("event_action", "")
-    key = next((f"key {data[name]}" for name in ("dedup_key", "alias") if name in data), "")
-    return printable(key), printable("  ".join(str(word) for word in (action, text) if word) or body)
+        key = f"  key {message.key}" if message.key else ""
+        yield clip(printable(f"  {message.method}  {message.where}{key}"), cells)
+        yield clip(printable(f"      {message.gist}"), cells)

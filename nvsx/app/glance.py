@@ -66,7 +66,7 @@ class Glances:
 
 def glance_at(settings: Settings) -> Glance:
     """One look at the cluster that the settings name, with reads only."""
-    from nvsx.app.looking import look_once
+    from nvsx.app.present import look_once
     from nvsx.clock import RealClock
 
     try:

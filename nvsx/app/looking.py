@@ -1,30 +1,40 @@
-"""One look at the cluster that the settings name, from pinning its context to what was seen; reads only."""
+"""The first-run wizard's looks at the cluster: which contexts there are, and what the chosen one has."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import asyncio
 from typing import TYPE_CHECKING
 
-from nvsx.app.live import DEFAULT_PATH, shown_commands
-from nvsx.app.status import look
-from nvsx.cluster.context import pin_context
-from nvsx.cluster.kubectl import Kubectl
-from nvsx.settings import process_environment
+from nvsx.app.doctoring import ground_for
+from nvsx.app.live import shown_commands
+from nvsx.app.survey import Survey, find_namespaces, survey
+from nvsx.clock import RealClock
+from nvsx.cluster.context import known_contexts
+from nvsx.errors import ClusterError
 
 if TYPE_CHECKING:
-    from nvsx.app.status import Status
-    from nvsx.clock import Clock
+    from nvsx.doctor.ground import Ground
     from nvsx.settings import Settings
 
 
-async def look_once(settings: Settings, clock: Clock) -> tuple[str, Status]:
-    """The context's name ("" in a pod) and what NVSentinel does there now."""
-    environment = process_environment(settings)
-    environment.setdefault("PATH", DEFAULT_PATH)
-    with TemporaryDirectory(prefix="nvsx-") as directory, shown_commands(verbose=settings.verbose):
-        pinned = await pin_context(
-            environment, directory=Path(directory), clock=clock, wanted=settings.context, cwd=directory
-        )
-        kubectl = Kubectl(env=pinned.env, clock=clock, cwd=directory, context=pinned.context)
-        return pinned.context, await look(kubectl, settings.namespace)
+def contexts(settings: Settings) -> tuple[list[str], str]:
+    """All contexts and the current one; none in a pod. NotInstalled where there is no kubectl."""
+    clock = RealClock()
+    with ground_for(settings, clock) as ground, shown_commands(verbose=settings.verbose):
+        return asyncio.run(known_contexts(ground.site.environment, clock, str(ground.site.root), "kubectl"))
+
+
+def look(settings: Settings) -> tuple[Survey, tuple[str, ...]]:
+    """The survey, and the other namespaces that NVSentinel is in where it is not in the expected one."""
+    with ground_for(settings, RealClock()) as ground, shown_commands(verbose=settings.verbose):
+        return asyncio.run(_look(ground))
+
+
+async def _look(ground: Ground) -> tuple[Survey, tuple[str, ...]]:
+    found = await survey(ground)
+    if found.install.found:
+        return found, ()
+    try:
+        return found, await find_namespaces(await ground.reads())
+    except ClusterError:
+        return found, ()

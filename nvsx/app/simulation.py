@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx import __version__
@@ -14,7 +14,7 @@ from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
 from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.sim import simulate
-from nvsx.sim.catcher import Catcher, Message
+from nvsx.sim.catcher import Catcher
 from nvsx.sim.database import SimulatedDatabase
 from nvsx.sim.shim import ShimServer
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nvsx.clock import Clock
     from nvsx.engine.plan import Scripts
     from nvsx.engine.run import Outcome
+    from nvsx.messages import Message
     from nvsx.model import Runbook
     from nvsx.ports import Sink
     from nvsx.sim.director import Director
@@ -47,6 +48,8 @@ class Rehearsal:
     seed: int | None = None
     drill: bool = True
     dwell: bool = False
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    """What hooks find changed in their environment at last; None takes a variable away."""
 
 
 class Rehearsed(NamedTuple):
@@ -73,7 +76,7 @@ async def rehearse(
         before(director)
     run_id = new_run_id(clock.now(), rng)
     async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
-        environment = _isolated(rehearsal.environment, str(shim.bin_dir), {**catcher.variables, **shim.env})
+        environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
         plan = _plan(rehearsal, director, run_id, await cluster.identity(), environment, clock.now())
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
@@ -120,9 +123,14 @@ def _plan(
     )
 
 
-def _isolated(environment: Mapping[str, str], bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
+def _isolated(rehearsal: Rehearsal, bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
     """The environment without the ways to a real cluster, the simulator's tools first on the PATH."""
-    isolated = {name: value for name, value in environment.items() if name not in _REAL_CLUSTER_VARIABLES}
+    given = rehearsal.environment
+    isolated = {name: value for name, value in given.items() if name not in _REAL_CLUSTER_VARIABLES}
     isolated.update(extra)
-    isolated["PATH"] = f"{bin_dir}:{environment.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
+    isolated["PATH"] = f"{bin_dir}:{given.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
+    for name, value in rehearsal.variables.items():
+        isolated.pop(name, None)
+        if value is not None:
+            isolated[name] = value
     return isolated

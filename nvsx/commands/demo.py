@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from nvsx.messages import Message
     from nvsx.settings import Settings
-    from nvsx.sim.catcher import Message
 
 DEFAULT_SPEED = 30.0
 FLAGSHIP = "gpu-off-bus"

@@ -14,8 +14,8 @@ from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.incident import observe
-from nvsx.watches.node import BackInService, OnNode
 from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_path
+from nvsx.watches.progress import BackInService, OnChain
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
 
@@ -57,7 +57,7 @@ def clauses_of(stage: Stage) -> list[Compiled]:
     """The stage's clauses; `recover` always asks as well that the node is back in service."""
     compiled = [compile_clause(clause) for clause in stage.watch]
     if stage.id == "recover":
-        back = OnNode(BackInService())
+        back = OnChain(BackInService())
         compiled.append(Compiled("back-in-service", back.text, back))
     return compiled
 
@@ -249,9 +249,10 @@ class Watching:
                 else:
                     stage.untold.append(change)
             final = stage.verdict.is_met or stage.verdict.terminal
-            # What must hold now cannot be decided before the run has come to it.
-            if not final or (stage.tracker.speaks_of_now and not stage.begun):
-                self._wake_when_due(stage.tracker.due(self.incident, now), now)
+            # What must hold now cannot be decided before the run has come to it; what has ended badly may reopen.
+            early = not stage.begun and (stage.tracker.speaks_of_now or stage.verdict.terminal)
+            if not final or early:
+                self._wake_when_due(stage.tracker.due(now), now)
                 return
             stage.decided, stage.decided_at = stage.verdict, now
             self._news.set()

@@ -22,9 +22,12 @@ def inline(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Double quotes; characters that YAML does not take as they are become escapes."""
-    if text.isascii() and text.isprintable() and not set(text) & set('"\\'):
-        return f'"{text}"'
+    """Double quotes, or single ones where that needs no escapes; what YAML does not take as it is becomes one."""
+    if text.isascii() and text.isprintable():
+        if not set(text) & set('"\\'):
+            return f'"{text}"'
+        if "'" not in text:
+            return f"'{text}'"
     import json
 
     quoted = json.dumps(text, ensure_ascii=False)

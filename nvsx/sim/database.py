@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nvsx.healthevents.ejson import plain
 from nvsx.sim.filters import document_matcher, sort_key
-from nvsx.sim.world import Request, copy_of
+from nvsx.sim.merging import copy_of
+from nvsx.sim.world import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.durations import parse_duration
 from nvsx.errors import ClusterError, DocumentInvalid, Problem
+from nvsx.sim.merging import merged
 from nvsx.sim.operations import OPERATIONS
 from nvsx.sim.tokens import TIME_FORMS, milliseconds, render
-from nvsx.sim.world import SUFFIX_ALPHABET, merged, rfc3339
+from nvsx.sim.world import SUFFIX_ALPHABET, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -55,20 +55,23 @@ class CustomResource(NamedTuple):
         return self._judge(newest)
 
     def _judge(self, thing: Object) -> Verdict:
+        from nvsx.oracle.maintenance import has_failed
+
         name = str(nvsentinel.metadata(thing).get("name"))
         version = nvsentinel.resource_version(thing)
         if self.phase:
             phase = str((thing.get("status") or {}).get("phase") or "none")
             detail = f"{name}: phase {phase}"
-            return verdict.met(detail, version) if phase == self.phase else verdict.unmet(detail, version)
-        if self.condition_type:
+            good = phase == self.phase
+        elif self.condition_type:
             found = nvsentinel.condition(thing, self.condition_type)
             detail = f"{name}: {self.condition_type}={found.status if found else 'absent'}"
             if found and found.reason:
                 detail += f" ({found.reason})"
             good = found is not None and found.status == self.condition_status
-            return verdict.met(detail, version) if good else verdict.unmet(detail, version)
-        return verdict.met(name, version)
+        else:
+            return verdict.met(name, version)
+        return verdict.met(detail, version) if good else verdict.unmet(detail, version, terminal=has_failed(thing))
 
 
 def created(thing: Object) -> float:

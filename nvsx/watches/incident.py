@@ -30,7 +30,7 @@ class Incident(NamedTuple):
     cordoned_before: bool = False
     quarantined: bool = False  # NVSentinel has been seen holding the node
     state: str = ""  # last value of the state label that was seen
-    progress_time: float = 0.0  # when that value, or the set of faults, last changed
+    progress_time: float = 0.0  # when that value, or the set of faults, last changed, as far as was seen
 
     def covers(self, time: float) -> bool:
         """Whether what happened at `time` belongs to this incident; whole seconds and skewed clocks allowed."""
@@ -44,7 +44,7 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
     )
     faults = tuple(fault for fault in nvsentinel.faults(node) if incident.covers(fault.since) or not fault.since)
     label = nvsentinel.state(node)
-    held = bool(nvsentinel.quarantine_events(node))
+    held = nvsentinel.is_annotated(node)
     pre_existing = nvsentinel.annotations_of(node).get(nvsentinel.PRE_CORDONED_ANNOTATION) == "True"
     never_seen = not incident.progress_time
     known = incident._replace(
@@ -64,7 +64,9 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
         state=label,
     )
     known = _with_first_fault(known, events, faults)
-    moved = never_seen or label != incident.state or known.event_ids != incident.event_ids
+    if never_seen:  # who comes late learns from the node for how long it has stood still
+        return known._replace(progress_time=min(nvsentinel.last_sign(node) or now, now))
+    moved = label != incident.state or known.event_ids != incident.event_ids
     return known._replace(progress_time=now) if moved else known
 
 

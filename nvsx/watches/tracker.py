@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.watches import stalled, verdict
+from nvsx.watches import verdict
 from nvsx.watches.lines import LogPattern
-from nvsx.watches.predicate import evaluate
+from nvsx.watches.predicate import also, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,13 +52,13 @@ class ClauseTracker:
         self.verdict = self._held(found, now)
         return self.verdict
 
-    def due(self, incident: Incident, now: float) -> float | None:
+    def due(self, now: float) -> float | None:
         """The next time at which the verdict can change although nothing on the cluster does; None if there is none."""
-        times = [time for child in self.children if (time := child.due(incident, now)) is not None]
+        times = [time for child in self.children if (time := child.due(now)) is not None]
         if self._held_since is not None and not self.verdict.is_met:
             times.append(self._held_since + self.clause.hold_s)
-        if isinstance(self.clause.predicate, stalled.Stalled) and not self.verdict.is_met and incident.progress_time:
-            times.append(stalled.due(self.clause.predicate, incident))
+        if self.verdict.due:
+            times.append(self.verdict.due)
         return min((time for time in times if time > now), default=None)
 
     def _judge(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
@@ -101,7 +101,7 @@ class StageTracker:
 
     def sources(self, incident: Incident) -> set[Source]:
         leaves = [leaf for clause in self.clauses for leaf in clause.leaves()]
-        return {source for leaf in leaves for source in leaf.sources(incident)}
+        return {source for leaf in leaves for source in (*leaf.sources(incident), *also(leaf, incident))}
 
     def log_patterns(self, source: Source) -> set[LogPattern]:
         """The log watches on `source`, so that its lines are matched as they pass, armed or not."""
@@ -113,8 +113,8 @@ class StageTracker:
         found = verdict.all_of([clause.look(sights, incident, now) for clause in self.clauses])
         return found, list(self._changes(self.clauses))
 
-    def due(self, incident: Incident, now: float) -> float | None:
-        times = [time for clause in self.clauses if (time := clause.due(incident, now)) is not None]
+    def due(self, now: float) -> float | None:
+        times = [time for clause in self.clauses if (time := clause.due(now)) is not None]
         return min(times, default=None)
 
     def waiting_for(self) -> str:
@@ -137,7 +137,7 @@ def _absent(found: Verdict) -> Verdict:
         return verdict.unmet(f"still there: {found.detail}", found.version)
     if found.state == "blind" or found.detail == NOT_LOOKED:
         return found
-    return verdict.met(found.detail, found.version)
+    return verdict.met(found.detail, found.version)._replace(due=found.due)
 
 
 def _seen(found: Verdict) -> str:
