@@ -55,10 +55,12 @@ FLOORS = {
         health
         hookvariables
         journal
+        messages
         model
         names
         nearest
         ports
+        rights
         selectors
         source
         words

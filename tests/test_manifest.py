@@ -13,17 +13,17 @@ import pytest
 import yaml
 
 from nvsx.app.manifests.host import Host, cron, systemd
-from nvsx.app.manifests.kubernetes import kubernetes
-from nvsx.app.manifests.rights import CLUSTER, DATABASE, NVSENTINEL, Wanted, wanted_by
+from nvsx.app.manifests.kubernetes import DATABASE, kubernetes
 from nvsx.catalog import read_runbook
+from nvsx.doctor.reading import of_runbooks
 from nvsx.errors import UsageError
+from nvsx.rights import READS
 from tests.rehearsing import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = Host("/opt/nvsx.pyz", "/srv/nvsx", "/var/lib/nvsx", "/usr/bin")
-NOTHING = Wanted((), ())
 CODE = [path for path in sorted((CHECKOUT / "nvsx").rglob("*.py")) if not {"sim", "_vendor"} & set(path.parts)]
 
 
@@ -50,7 +50,7 @@ def test_every_object_is_one_that_kubernetes_knows() -> None:
 
 
 def test_one_replica_that_nobody_starts_a_second_time() -> None:
-    spec = objects(kubernetes("nvsentinel", "nvsx:1", NOTHING, "1"))["Deployment", "nvsx"]["spec"]
+    spec = objects(kubernetes("nvsentinel", "nvsx:1", (), "1"))["Deployment", "nvsx"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     pod = spec["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] == 60
@@ -70,7 +70,7 @@ def test_one_replica_that_nobody_starts_a_second_time() -> None:
 
 
 def test_secrets_are_named_and_never_written() -> None:
-    text = kubernetes("nvsentinel", "nvsx:1", NOTHING, "1")
+    text = kubernetes("nvsentinel", "nvsx:1", (), "1")
     assert ("Secret", "nvsx") not in objects(text)
     assert "secretName: nvsx-webhook" in text
     assert "secretRef" in text
@@ -95,8 +95,6 @@ def test_an_image_that_is_none(image: str) -> None:
 
 
 def test_rights_are_reads() -> None:
-    verbs = {verb for right in (*CLUSTER, *NVSENTINEL) for verb in right.verbs}
-    assert verbs == {"get", "list", "watch"}
     for each in yaml.safe_load_all(manifest("kubernetes").stdout):
         for rule in each.get("rules") or []:
             assert set(rule["verbs"]) <= {"get", "list", "watch"}
@@ -124,13 +122,11 @@ def read_in_code() -> set[tuple[str, str]]:
 
 
 def test_the_rights_are_the_reads_that_stand_in_the_code() -> None:
-    granted = {
-        (right.group, resource.partition("/")[0])
-        for right in (*CLUSTER, *NVSENTINEL, *DATABASE)
-        for resource in right.resources
-    }
-    chain = {kind for kind in granted if kind[0] == "janitor.dgxc.nvidia.com"}  # watched by the shipped runbooks
-    assert read_in_code() == granted - chain
+    granted = {(right.group, right.resource.partition("/")[0]) for right in (*READS, *DATABASE)}
+    named = {kind for kind in granted if kind[0] in ("apps", "janitor.dgxc.nvidia.com")}  # in tables, not in paths
+    code = "".join(path.read_text("utf-8") for path in CODE if path.name != "rights.py")
+    assert read_in_code() - named == granted - named
+    assert [resource for _, resource in named if f'"{resource}"' not in code] == []
 
 
 def test_what_runbooks_watch_is_granted_too() -> None:
@@ -150,20 +146,32 @@ stages:
   - id: drain
     watch:
       - {kind: log, namespace: nvsentinel, selector: app=y, pattern: x}
+      - {kind: pod-event, namespace: training, reason: Killing}
 """,
         "x.yaml",
     )
-    wanted = wanted_by([runbook], "nvsentinel")
-    assert [(right.group, right.resources) for right in wanted.resources] == [("example.com", ("repairs",))]
-    assert wanted.log_namespaces == ("default", "training")
-    found = objects(kubernetes("nvsentinel", "nvsx:1", wanted, "1"))
-    assert {namespace for kind, namespace in found if kind == "Role"} == {"nvsentinel", "default", "training"}
-    rules = found["ClusterRole", ""]["rules"]
-    assert {"apiGroups": ["example.com"], "resources": ["repairs"], "verbs": ["get", "list", "watch"]} in rules
+    found = objects(kubernetes("nvsentinel", "nvsx:1", of_runbooks([runbook], "nvsentinel"), "1"))
+    granted = {
+        (namespace, rule["apiGroups"][0], resource, tuple(rule["verbs"]))
+        for (kind, namespace), each in found.items()
+        if kind in ("Role", "ClusterRole")
+        for rule in each["rules"]
+        for resource in rule["resources"]
+    }
+    assert granted >= {
+        ("", "example.com", "repairs", ("list", "watch")),
+        ("training", "", "pods/log", ("get",)),
+        ("training", "", "pods", ("get", "list", "watch")),
+        ("training", "", "events", ("list", "watch")),
+        ("default", "", "pods/log", ("get",)),
+        ("nvsentinel", "", "pods", ("get", "list", "watch")),
+    }
+    resources = [resource for rule in found["Role", "nvsentinel"]["rules"] for resource in rule["resources"]]
+    assert sorted(set(resources)) == sorted(resources), "granted twice"
 
 
 def test_the_rules_that_are_commented_out_are_rules() -> None:
-    text = kubernetes("nvsentinel", "nvsx:1", NOTHING, "1")
+    text = kubernetes("nvsentinel", "nvsx:1", (), "1")
     taken_in = re.sub(r"(?m)^  # (?=(- | ) )", "  ", re.sub(r"(?m)^  # - ", "  - ", text))
     rules = objects(taken_in)["Role", "nvsentinel"]["rules"]
     assert ["pods/exec"] in [rule["resources"] for rule in rules]

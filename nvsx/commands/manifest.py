@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nvsx.app.manifests.host import Host
-    from nvsx.app.manifests.rights import Wanted
+    from nvsx.rights import Right
     from nvsx.settings import Settings
 
 TARGETS = ("cron", "systemd", "kubernetes")
@@ -37,16 +37,16 @@ def _text(target: str, image: str | None, settings: Settings) -> str:
         from nvsx.app.manifests.kubernetes import kubernetes
 
         named = _checked(image or f"nvsx:{__version__}")
-        return kubernetes(settings.namespace, named, _wanted(settings), __version__)
+        return kubernetes(settings.namespace, named, _read_by_runbooks(settings), __version__)
     from nvsx.app.manifests.host import cron, systemd
 
     return (cron if target == "cron" else systemd)(_host(settings))
 
 
-def _wanted(settings: Settings) -> Wanted:
+def _read_by_runbooks(settings: Settings) -> list[Right]:
     """What the runbooks at hand watch; one that is broken has no say, and lint says why."""
-    from nvsx.app.manifests.rights import wanted_by
     from nvsx.catalog import Catalog
+    from nvsx.doctor.reading import of_runbooks
     from nvsx.errors import NvsxError
 
     catalog = Catalog.for_settings(settings)
@@ -56,7 +56,7 @@ def _wanted(settings: Settings) -> Wanted:
             runbooks.append(catalog.load(name))
         except NvsxError:
             continue
-    return wanted_by(runbooks, settings.namespace)
+    return list(of_runbooks(runbooks, settings.namespace))
 
 
 def _host(settings: Settings) -> Host:

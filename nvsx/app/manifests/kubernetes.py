@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvsx.app.manifests.rights import CLUSTER, DATABASE, NVSENTINEL, Right
+from nvsx.rights import EVERYWHERE, INSTALLATION, READS, Right
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from nvsx.app.manifests.rights import Wanted
+_VERBS = ("get", "list", "watch", "create")
+_READ_VERBS = frozenset({"get", "list", "watch"})
+_NAMES = {"secrets": "internal-mongodb-users"}
+"""Resources of which one object is enough."""
+
+DATABASE = (Right("", "secrets", ("get",), INSTALLATION, "how Percona's database is opened"),)
+"""What goes with mongosh in the database's pod, and is nobody's to grant without a thought."""
 
 _HEAD = """\
 # nvsx VERSION for Kubernetes. Read it, then: nvsx manifest kubernetes | kubectl apply -f -
@@ -175,25 +181,44 @@ spec:
 """
 
 
-def kubernetes(namespace: str, image: str, wanted: Wanted, version: str) -> str:
-    """All objects as one YAML stream; `namespace` is NVSentinel's, `wanted` what the project's runbooks watch."""
-    parts = [_HEAD.replace("VERSION", version), _RIGHTS_NOTE + _role("ClusterRole", "", (*CLUSTER, *wanted.resources))]
-    parts.append(_role("Role", namespace, NVSENTINEL, hidden=DATABASE))
-    logs = Right("", ("pods/log",), ("get",), "watched by runbooks")
-    parts += [_role("Role", each, (logs,)) for each in wanted.log_namespaces]
-    return "---\n".join(parts) + _WORKLOAD.replace("NVSENTINEL", namespace).replace("IMAGE", image)
+def kubernetes(namespace: str, image: str, runbooks: Iterable[Right], version: str) -> str:
+    """All objects as one YAML stream; `namespace` is NVSentinel's, `runbooks` what the project's watches read."""
+    roles = _roles(namespace, [*READS, *runbooks])
+    head = _HEAD.replace("VERSION", version)
+    everywhere = _RIGHTS_NOTE + _role("ClusterRole", "", roles.pop(EVERYWHERE))
+    parts = [_role("Role", where, rights, namespace) for where, rights in sorted(roles.items())]
+    return "---\n".join([head, everywhere, *parts]) + _WORKLOAD.replace("NVSENTINEL", namespace).replace("IMAGE", image)
 
 
-def _role(kind: str, namespace: str, rights: Iterable[Right], hidden: Iterable[Right] = ()) -> str:
-    """A role and its binding. `hidden` rules stand in it as comments, to be taken in by whoever needs them."""
+def _roles(namespace: str, rights: Iterable[Right]) -> dict[str, list[Right]]:
+    """Rights by the namespace that they are for; each once, and none that holds everywhere anyway."""
+    found: dict[tuple[str, str, str], Right] = {}
+    for right in rights:
+        where = namespace if right.scope == INSTALLATION else right.scope
+        key = (where, right.group, right.resource)
+        known = found.get(key, right)
+        verbs = tuple(verb for verb in _VERBS if verb in {*known.verbs, *right.verbs})
+        found[key] = known._replace(scope=where, verbs=verbs)
+    roles: dict[str, list[Right]] = {}
+    for (where, group, resource), right in found.items():
+        general = found.get((EVERYWHERE, group, resource))
+        if not where or general is None or not set(right.verbs) <= set(general.verbs):
+            roles.setdefault(where, []).append(right)
+    return roles
+
+
+def _role(kind: str, namespace: str, rights: Sequence[Right], installation: str = "") -> str:
+    """A role and its binding. Rights that are more than reads stand in it as comments, for whoever needs them."""
     place = [f"  namespace: {namespace}"] if namespace else []
     lines = ["apiVersion: rbac.authorization.k8s.io/v1", f"kind: {kind}", "metadata:", "  name: nvsx-read", *place]
     lines.append("rules:")
-    for right in rights:
-        lines += _rule(right)
-    if hidden:
-        lines.append("  # To ask the database through its own pod, without NVSX_MONGO_URI. Both are more than reads:")
-        lines += [f"  # {line[2:]}" for right in hidden for line in _rule(right)]
+    more = [*DATABASE] if namespace and namespace == installation else []
+    reads = [right for right in rights if set(right.verbs) <= _READ_VERBS]
+    lines += _rules(reads)
+    more[:0] = [right for right in rights if right not in reads]
+    if more:
+        lines.append("  # To ask the database through its own pod, without NVSX_MONGO_URI. It is more than reading:")
+        lines += [f"  # {line[2:]}" for line in _rules(more)]
     lines += [
         "---",
         "apiVersion: rbac.authorization.k8s.io/v1",
@@ -213,9 +238,14 @@ def _role(kind: str, namespace: str, rights: Iterable[Right], hidden: Iterable[R
     return "\n".join(lines) + "\n"
 
 
-def _rule(right: Right) -> Iterator[str]:
-    yield f'  - apiGroups: ["{right.group}"] # {right.why}'
-    yield f"    resources: [{', '.join(right.resources)}]"
-    if right.names:
-        yield f"    resourceNames: [{', '.join(right.names)}]"
-    yield f"    verbs: [{', '.join(right.verbs)}]"
+def _rules(rights: Iterable[Right]) -> Iterator[str]:
+    """The rules; what has the same reason and the same verbs stands together."""
+    together: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+    for right in rights:
+        together.setdefault((right.group, right.verbs, right.why), []).append(right.resource)
+    for (group, verbs, why), resources in together.items():
+        yield f'  - apiGroups: ["{group}"] # {why}'
+        yield f"    resources: [{', '.join(resources)}]"
+        if resources[0] in _NAMES:
+            yield f"    resourceNames: [{_NAMES[resources[0]]}]"
+        yield f"    verbs: [{', '.join(verbs)}]"
