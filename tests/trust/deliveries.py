@@ -13,6 +13,7 @@ from nvsx.config import Source
 from nvsx.triggers.nodes import KnownNodes
 from tests.inboxes import MemoryInbox, Reception
 from tests.trust import senders
+from tests.trust.daemons import ServedDaemon
 
 if TYPE_CHECKING:
     import argparse
@@ -107,7 +108,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
 
     async def measured(folder: Path) -> dict[str, object]:
         nodes = [f"gpu-node-{number:05d}" for number in range(args.count)]
-        receiver = ListenerInFrontOfMemory(folder, nodes)
+        receiver = ServedDaemon(folder, nodes)
         try:
             return await attack(
                 receiver, nodes, kills=args.kills, connections=CONNECTIONS, rng=random.Random(args.seed)

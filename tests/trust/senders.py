@@ -148,6 +148,7 @@ async def datadog(wire: Wire, node: str) -> None:
         "alert_transition": "Triggered",
         "alert_title": f"GPU XID fatal on {node}",
         "hostname": node,
+        "last_updated": "1787364847512",
         "tags": f"host:{node},xid:79,nvsx_runbook:{RUNBOOK}",
     }
     await wire.deliver("datadog", body, {})
