@@ -122,7 +122,10 @@ def test_first_start_begins_now_and_lists_what_is_there(tmp_path: Path) -> None:
             place.break_node("gpu-2")
             await asyncio.sleep(30)
 
-    assert place.play(story).started() == ["page.sh gpu-2"]
+        async with place.daemon(adopt=True):
+            await asyncio.sleep(60)
+
+    assert place.play(story).started() == ["page.sh gpu-2", "page.sh gpu-1"], "a later start may still adopt it"
 
 
 def test_adopt_runs_for_what_is_there(tmp_path: Path) -> None:

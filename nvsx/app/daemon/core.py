@@ -53,7 +53,7 @@ class Daemon:
         self.project = project
         self.ground, self.tools, self.options, self.tally = ground, tools, options, tally
         memory = self._remembered()
-        self.first = memory.first
+        self.first, self._began = memory.first, memory.began
         self.runs = Runs(ground, tools, lambda: self.project, lambda node: self.fleet.alias(node), self._run_ended)
         self.alarms = Alarms(ground, tools, rng, dict(memory.alarms))
         self.desk = Desk(
@@ -70,8 +70,8 @@ class Daemon:
         now = tools.clock.now()
         self.intake = Intake(
             self.desk, self.fleet, tools.log, tally, tools.clock, lambda: self.project,
-            standings=dict(memory.standings), breaker_incident=memory.breaker_incident, first=memory.first,
-            adopt=options.adopt, now=now,
+            standings=dict(memory.standings), breaker_incident=memory.breaker_incident, now=now,
+            began=0.0 if options.adopt else memory.began, first=memory.first,
         )  # fmt: skip
         self.source = HealthEventSource(
             tools.view, database, tools.clock, memory.cursor, poll_s=options.poll_s, rng=rng,
@@ -91,7 +91,7 @@ class Daemon:
             self.tools.log.say(
                 f"what nvsx remembered of this cluster cannot be used: {error}", topic="record", level="error"
             )
-            return remembered("", now)._replace(first=False)
+            return remembered("", now)._replace(began=0.0, first=False)
 
     @property
     def _name(self) -> str:
@@ -109,6 +109,8 @@ class Daemon:
         jobs: list[Coroutine[None, None, None]] = [self.intake.work(), self.keep_house(), self.watch.beat()]
         if self.options.polls:
             jobs.append(self.source.run())
+        with suppress(NvsxError):  # said by the intake, when it has something to write down
+            await self.keep()  # from now on this is no first start any more, whatever becomes of this process
         self._tasks = [asyncio.create_task(job) for job in jobs]
         await self.take_up()
         try:
@@ -222,6 +224,7 @@ class Daemon:
                 self.intake.breaker_incident,
                 self.intake.standings,
                 self.alarms.rung,
+                self._began,
             )
         )
         if text != self._kept:

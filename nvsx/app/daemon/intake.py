@@ -64,12 +64,12 @@ class _Waiting(NamedTuple):
 
 class Intake:
     """`looking_since` is from when on nvsx has been looking without a gap (epoch seconds); what happened before and is
-    over is only recorded. `adopt`: what was there before nvsx first started is run for as well.
+    over is only recorded. Nothing is run for what was there before `began`, nvsx's `first` start; 0.0: it is.
     """
 
     def __init__(
         self, desk: Desk, fleet: Fleet, log: Log, tally: Tally, clock: Clock, project: Callable[[], Project], *,
-        standings: dict[str, Standing], breaker_incident: int, first: bool, adopt: bool, now: float,
+        standings: dict[str, Standing], breaker_incident: int, now: float, began: float, first: bool,
     ) -> None:  # fmt: skip
         self.standings = standings
         self.breaker_incident = breaker_incident
@@ -81,7 +81,7 @@ class Intake:
         self._tally = tally
         self._clock = clock
         self._project = project
-        self._passes_over = first and not adopt
+        self._began, self._first = began, first
         self._waiting: dict[_Key, _Waiting] = {}
         self._muted: dict[_Key, float] = {}
         self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
@@ -102,6 +102,8 @@ class Intake:
             self._waiting[key] = known._replace(told=told, repeats=known.repeats + 1)
             return
         due = self._muted.get(key, 0.0)
+        if told.present and self._was_there_before(event) and not self._first:
+            return  # that was said, and recorded, when nvsx first started
         now = self._clock.monotonic()
         self._waiting[key] = _Waiting(told, max(due, now), is_repeat=due > now)
         if due <= now:
@@ -210,12 +212,15 @@ class Intake:
         event = told.event
         sight = cases.Sight(self._fleet.labels(event.node), self._fleet.session(event.node))
         case = cases.of_event(event, self._project(), sight, now)
-        stored = event.created_time or event.generated_time
-        case = case._replace(late=told.present or bool(stored and stored < self.looking_since))
+        happened = event.created_time or event.generated_time
+        # Conditions know whole seconds only.
+        case = case._replace(late=happened + 1.0 < self.looking_since if happened else told.present)
         over = self._why_not(told, case)
         if over:
             self._list_present(event, told, over)
-            return cases.passed_over(case, PASSED_OVER + over)
+            passed = cases.passed_over(case, PASSED_OVER + over)
+            # A later start with --adopt may still run for what is there: it must not count as answered.
+            return passed._replace(occasion=passed.occasion._replace(delivery="")) if told.present else passed
         return case
 
     def _why_not(self, told: Told, case: Case) -> str:
@@ -223,10 +228,15 @@ class Intake:
         if not case.late:
             return ""
         if told.present:
-            return "it was there before nvsx first started; --adopt runs for such" if self._passes_over else ""
+            before = self._was_there_before(told.event)
+            return "it was there before nvsx first started; --adopt runs for such" if before else ""
         if self._fleet.is_troubled(told.event.node) is False:
             return "it happened while nvsx was not looking, and the node is well now"
         return ""
+
+    def _was_there_before(self, event: HealthEvent) -> bool:
+        happened = event.created_time or event.generated_time
+        return happened + 1.0 < self._began if happened else self._first and bool(self._began)
 
     def _list_present(self, event: HealthEvent, told: Told, why: str) -> None:
         if told.present and event.node not in self._listed:

@@ -30,13 +30,14 @@ class Memory(NamedTuple):
     breaker_incident: int = 0
     standings: Mapping[str, Standing] = {}
     alarms: Mapping[str, float] = {}  # what nvsx's own hooks were called for -> when it was last so
-    first: bool = False  # nothing was remembered: nvsx never watched this cluster before
+    began: float = 0.0  # when nvsx first watched this cluster, epoch seconds
+    first: bool = False  # that is now: nothing was remembered
 
 
 def remembered(text: str, now: float) -> Memory:
     """The memory in a kept text; a new one where there is none. ValueError where it is damaged."""
     if not text:
-        return Memory(begin(now), first=True)
+        return Memory(begin(now), began=now, first=True)
     data = json.loads(text)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise ValueError("it is of another nvsx")
@@ -49,6 +50,7 @@ def remembered(text: str, now: float) -> Memory:
             breaker_incident=int(data["breaker_incident"]),
             standings=stalls.from_data(data["standings"]),
             alarms={str(key): float(time) for key, time in data["alarms"].items()},
+            began=float(data["began"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks {error}") from None
@@ -67,5 +69,6 @@ def kept(memory: Memory) -> str:
         "breaker_incident": memory.breaker_incident,
         "standings": stalls.to_data(memory.standings),
         "alarms": dict(memory.alarms),
+        "began": memory.began,
     }
     return json.dumps(data, separators=(",", ":"), sort_keys=True)

@@ -21,6 +21,9 @@ SWEEP_PATIENCE_S = 60.0
 
 LISTENER_GRACE_S = 5.0
 
+READY_S = 8.0
+"""How long `ready` waits for the first look at the nodes; after that it is blindness, which is said by itself."""
+
 
 class Signals:
     """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload."""
@@ -73,6 +76,9 @@ async def _serve(service: Service, daemon: Daemon, signals: Signals) -> None:
     work = asyncio.create_task(daemon.run())
     try:
         listener = _listen(service, daemon) if service.request.listens else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_S):
+                await daemon.fleet.looked.wait()
         _tell_ready(service, daemon)
         await _until_stopped(service, daemon, listener, signals, work)
     finally:
