@@ -111,9 +111,7 @@ class ServedDaemon:
 
     def _started(self) -> list[str]:
         runs = self._asked("/runs?limit=9999")["runs"]
-        _wait(
-            lambda: {run["id"] for run in runs} <= {run_id for _, run_id in self.effects()}, "every run's hook ran"
-        )
+        _wait(lambda: {run["id"] for run in runs} <= {run_id for _, run_id in self.effects()}, "every run's hook ran")
         assert {run_id for _, run_id in self.effects()} == {run["id"] for run in runs}
         return [run["node"] for run in runs]
 

@@ -21,7 +21,8 @@ RUNBOOK = "gpu-off-bus"
 SERVICE = "PSERVICE"
 SECRET = b"a secret of all senders"
 FIRST_WAIT_S = 0.02
-LONGEST_WAIT_S = 0.5
+LONGEST_WAIT_S = 3.0
+"""Between two tries: doubled from the first one on. 17 tries last half a minute here, half an hour at the exporter."""
 FLUSH_S = 0.3
 """Alertmanager's and Grafana's group_interval, 5 minutes by default."""
 NO_ANSWER = 0
