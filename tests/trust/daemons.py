@@ -27,20 +27,23 @@ PATIENCE_S = 60.0
 _HOOK = """#!/bin/sh
 echo "$NVSX_TARGET_NODE $NVSX_RUN_ID" >> "$NVSX_PROJECT_ROOT/effects.log"
 """
-_RUNBOOK = f"""apiVersion: nvsx/v1
+_HEAD = f"""apiVersion: nvsx/v1
 kind: Runbook
 metadata: {{name: {senders.RUNBOOK}, title: GPU fell off the bus}}
 trigger: {{fatal: true}}
 stages:
-  - {{id: detect, hook: hooks/note.sh}}
 """
+NOTING = _HEAD + "  - {id: detect, hook: hooks/note.sh}\n"
+"""A runbook whose one hook notes its run in a file."""
+WAITING = _HEAD + "  - {id: drain, watch: [{kind: nvsentinel-state, state: drain-succeeded}]}\n"
+"""One that starts no process, and waits."""
 _CONFIG = "limits: {maxWaiting: 100000}\nsources:\n"
 
 
 class ServedDaemon:
     """A project whose one runbook notes each run in a file, and the daemon that serves it, killed and started again."""
 
-    def __init__(self, folder: Path, nodes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, nodes: Sequence[str], runbook: str = NOTING) -> None:
         self.port = 0
         self.root = folder / "project"
         self._log = folder / "log"
@@ -48,7 +51,7 @@ class ServedDaemon:
         self._argv = ["serve", "--project", str(self.root), "--state-dir", str(folder / "state"), "--mode", "webhook"]
         self._home = str(folder)
         self._process: subprocess.Popen[bytes] | None = None
-        self._write_project()
+        self._write_project(runbook)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -122,12 +125,12 @@ class ServedDaemon:
     def _do(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    def _write_project(self) -> None:
+    def _write_project(self, runbook: str) -> None:
         hooks = self.root / "runbooks/hooks"
         hooks.mkdir(parents=True)
         (hooks / "note.sh").write_text(_HOOK)
         (hooks / "note.sh").chmod(0o755)
-        (self.root / f"runbooks/{senders.RUNBOOK}.yaml").write_text(_RUNBOOK)
+        (self.root / f"runbooks/{senders.RUNBOOK}.yaml").write_text(runbook)
         (self.root / "secret").write_bytes(senders.SECRET)
         (self.root / "secret").chmod(0o600)
         sources = [f"  {name}: {{format: {name}, secretFiles: [secret]}}\n" for name in senders.RULES]
