@@ -27,6 +27,8 @@ WORDS = {
     "completion": ["bash"],
     "manifest": ["kubernetes"],
     "init": ["my-fault"],
+    "cancel": ["last"],
+    "silence": ["add", "--all", "--for", "1h", "--why", "a test"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}

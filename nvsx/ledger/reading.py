@@ -28,7 +28,10 @@ class Reader:
 
     def __init__(self, path: Path, *, writing: bool) -> None:
         self._path = path
-        self._connection = connect(path, writing=writing)
+        try:
+            self._connection = connect(path, writing=writing)
+        except sqlite3.Error as error:
+            raise explained(path, error) from error
         self._lock = threading.Lock()
 
     def close(self) -> None:

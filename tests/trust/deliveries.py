@@ -103,11 +103,11 @@ async def attack(
     }
 
 
-def measure(args: argparse.Namespace) -> dict[str, object]:
+def measure(count: int, args: argparse.Namespace) -> dict[str, object]:
     """`python -m tests.trust deliveries`."""
 
     async def measured(folder: Path) -> dict[str, object]:
-        nodes = [f"gpu-node-{number:05d}" for number in range(args.count)]
+        nodes = [f"gpu-node-{number:05d}" for number in range(count)]
         receiver = ServedDaemon(folder, nodes)
         try:
             return await attack(
