@@ -26,6 +26,7 @@ WORDS = {
     "test": ["storm"],
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
+    "manifest": ["kubernetes"],
     "init": ["my-fault"],
     "convert": [str(CHECKOUT / "examples/sample-runbook.md"), "--offline", "--dry-run"],
     "cancel": ["last"],

@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
     "setup": ("nvsx.commands.setup", "first-run wizard: look at the cluster, write fitting runbooks", "Run"),
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
+    "serve": ("nvsx.commands.serve", "daemon: webhooks, health events or cron start runbooks", "Run"),
     "status": (
         "nvsx.commands.status",
         "what NVSentinel does on this cluster now",
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "turn a page of instructions into a runbook, with Claude or by rules",
         "Runbooks",
     ),
+    "manifest": ("nvsx.commands.manifest", "files that keep nvsx running: cron, systemd, Kubernetes", "nvsx itself"),
     "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
     "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),
