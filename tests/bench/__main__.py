@@ -8,6 +8,7 @@ import sys
 
 from tests.bench import deck, decoding_rate, detection, kube, output_rate, startup, webhook
 from tests.bench import deck, decoding_rate, detection, doctor, output_rate, startup, webhook
+from tests.bench import deck, decoding_rate, detection, many_runs, output_rate, startup, volume, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,
@@ -20,6 +21,8 @@ MEASUREMENTS = {
     "deck": deck.measure,
     "doctor": doctor.measure,
     "webhook": webhook.measure,
+    "volume": volume.measure,
+    "many_runs": many_runs.measure,
 }
 
 
