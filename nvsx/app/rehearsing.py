@@ -17,8 +17,8 @@ from nvsx.events import Finish, RunEvent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nvsx.settings import Settings
     from nvsx.messages import Message
+    from nvsx.settings import Settings
 
 
 class _Verdict:

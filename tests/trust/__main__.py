@@ -1,4 +1,4 @@
-"""`python -m tests.trust kills --count N`: the figures as one JSON object on stdout; exit code 1 if any is bad."""
+"""`python -m tests.trust NAME …`: measures, prints one JSON object, and exits 1 if something did not pass."""
 
 from __future__ import annotations
 
@@ -6,38 +6,37 @@ import argparse
 import json
 import random
 import sys
-import time
 
-from tests.trust import kills
+from tests.trust import deliveries, sweeps
+
+MEASUREMENTS = {
+    # name: (measures, says whether that will do, count where none is given)
+    "kills": (sweeps.measure, sweeps.passed, 1000),
+    "deliveries": (deliveries.measure, deliveries.passed, 1000),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.trust")
-    parser.add_argument("what", choices=("kills",))
-    parser.add_argument("--count", type=int, default=1000, help="random kills")
-    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--points", choices=("all", "few"), default="all", help="kill points of the journal to try")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)} (default: all)")
+    parser.add_argument("--count", type=int, help="random kills, or incidents (1000)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeat what was measured")
+    parser.add_argument("--points", choices=("all", "few"), default="all", help="kills: points of the journal to try")
+    parser.add_argument("--kills", type=int, default=20, help="deliveries: how often the receiver is killed meanwhile")
     args = parser.parse_args()
-    began = time.monotonic()
-    if args.points == "all":
-        swept = kills.at_every_point("fail")
-        swept.add(kills.at_every_point("retry", lambda label: "action" in label))
-    else:
-        swept = kills.at_every_point("fail", lambda label: label in kills.FEW)
-    mean_s = (time.monotonic() - began) / max(1, swept.kills)
-    began = time.monotonic()
-    found = kills.at_random(args.count, args.seed)
-    answer = {
-        "points": vars(swept) | {"good": swept.good, "seconds_per_kill": round(mean_s, 4)},
-        "random": vars(found)
-        | {
-            "good": found.good,
-            "seed": args.seed,
-            "seconds_per_kill": round((time.monotonic() - began) / max(1, found.kills), 4),
-        },
-    }
-    print(json.dumps(answer, indent=2))
-    return 0 if swept.good and found.good else 1
+    if unknown := set(args.names) - set(MEASUREMENTS):
+        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    figures: dict[str, object] = {"seed": args.seed}
+    well = True
+    for name in args.names or MEASUREMENTS:
+        measure, passed, count = MEASUREMENTS[name]
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        found = measure(args.count or count, args)
+        figures[name] = {**found, "passed": passed(found)}
+        well = well and passed(found)
+    print(json.dumps(figures, indent=2))
+    return 0 if well else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
