@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 
-from tests.bench import deck, decoding_rate, detection, output_rate, startup, webhook
+from tests.bench import deck, decoding_rate, detection, many_runs, output_rate, startup, volume, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,
@@ -15,6 +15,8 @@ MEASUREMENTS = {
     "decoding": decoding_rate.measure,
     "deck": deck.measure,
     "webhook": webhook.measure,
+    "volume": volume.measure,
+    "many_runs": many_runs.measure,
 }
 
 

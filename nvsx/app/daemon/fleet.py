@@ -52,6 +52,7 @@ class Fleet:
         self._breaker_path = breaker_path(namespace)
         self._breaker: Object | Unseen | None = UNSEEN
         self._repairs: dict[ApiPath, Seen] = {}
+        self.surroundings = 0  # grows with every change of repairs and breaker
         self._on_node, self._on_left, self._on_breaker = on_node, on_left, on_breaker
         self.nodes: Mapping[str, Object] = {}
         self.listed = False
@@ -73,7 +74,11 @@ class Fleet:
             self._subscriptions += [self._follow(path) for path in REPAIRS]
 
     def _follow(self, path: ApiPath) -> Subscription:
-        return self._view.subscribe(path, lambda seen: self._repairs.__setitem__(path, seen), name=path.resource)
+        def seen(seen: Seen) -> None:
+            self._repairs[path] = seen
+            self.surroundings += 1
+
+        return self._view.subscribe(path, seen, name=path.resource)
 
     def position(self, node: Object) -> Position:
         """Where NVSentinel's chain stands with a node."""
@@ -169,6 +174,7 @@ class Fleet:
         self._on_left(name)
 
     def _breaker_seen(self, seen: Seen) -> None:
+        self.surroundings += 1
         if seen.blind is not None or not seen.listed:
             self._breaker = UNSEEN
             return

@@ -84,6 +84,8 @@ class Intake:
         self._began, self._first = began, first
         self._waiting: dict[_Key, _Waiting] = {}
         self._muted: dict[_Key, float] = {}
+        self._where: dict[str, Position] = {}
+        self._surroundings = 0
         self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
         self._tripped = False
         self._wake = asyncio.Event()
@@ -114,17 +116,21 @@ class Intake:
         known = self.standings.get(name)
         if known is None and stalls.is_sound(node):
             return
-        stood = stalls.standing(node, self._fleet.position(node), known, self._clock.now())
+        where = self._fleet.position(node)
+        stood = stalls.standing(node, where, known, self._clock.now())
         if stood is None:
             self.standings.pop(name, None)
+            self._where.pop(name, None)
             return
         self.standings[name] = stood
+        self._where[name] = where
         if known is None or known.mark != stood.mark:
             self._wake.set()
 
     def left(self, node: str) -> None:
         """The node has left quarantine: what comes now is a new incident."""
         self.standings.pop(node, None)
+        self._where.pop(node, None)
         for key in [key for key in self._muted if key[0] == node]:
             del self._muted[key]
         for key, waiting in self._waiting.items():
@@ -249,12 +255,19 @@ class Intake:
     async def _decide_stalls(self) -> None:
         now, limits = self._clock.now(), stalls.thresholds(self._project().runbooks.values())
         self._stalls_due = FOREVER
+        if not limits and not self._desk.storm.rages:
+            return
+        if self._surroundings != self._fleet.surroundings:  # repairs and the breaker are part of where a node stands
+            self._surroundings = self._fleet.surroundings
+            self._where.clear()
         failed: dict[str, str] = {}
         for name, stood in list(self.standings.items()):
             node = self._fleet.nodes.get(name)
             if node is None:
                 continue
-            where = self._fleet.position(node)
+            where = self._where.get(name)
+            if where is None:
+                where = self._where[name] = self._fleet.position(node)
             if where.failed:
                 failed[name] = where.reason
             if self._is_excused(name, where):

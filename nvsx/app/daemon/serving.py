@@ -12,6 +12,8 @@ from nvsx.app.daemon.service import Service, alone, drills, exit_code
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nvsx.app.daemon.core import Daemon
     from nvsx.triggers.healthsource import SourceState
     from nvsx.triggers.listener import Heard, Listener
@@ -26,17 +28,30 @@ READY_S = 8.0
 
 
 class Signals:
-    """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload."""
+    """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload.
+
+    The handlers are Python's own: asyncio hears of a signal by a byte in a pipe, and that byte is lost when hundreds of
+    other wake-ups (the answers of one commit) fill the pipe at that moment.
+    """
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
         self.reload = asyncio.Event()
         self.code = Exit.DONE
-        loop = asyncio.get_running_loop()
-        for number, code in ((signal.SIGTERM, Exit.TERMINATED), (signal.SIGINT, Exit.INTERRUPTED)):
-            loop.add_signal_handler(number, self._asked, code)
-        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
+        self._loop = asyncio.get_running_loop()
+        calls: dict[int, Callable[[], None]] = {
+            signal.SIGTERM: lambda: self._asked(Exit.TERMINATED),
+            signal.SIGINT: lambda: self._asked(Exit.INTERRUPTED),
+            signal.SIGHUP: self.reload.set,
+        }
+        self._before = {number: signal.signal(number, self._heard(call)) for number, call in calls.items()}
+
+    def _heard(self, call: Callable[[], None]) -> Callable[[int, object], None]:
+        def handler(_number: int, _frame: object) -> None:
+            self._loop.call_soon_threadsafe(call)
+
+        return handler
 
     def _asked(self, code: int) -> None:
         if self.stop.is_set():
@@ -45,9 +60,8 @@ class Signals:
         self.stop.set()
 
     def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 async def serve(service: Service) -> int:
