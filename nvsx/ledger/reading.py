@@ -73,6 +73,11 @@ class Reader:
             self.decisions(run_id=run_id),
         )
 
+    def facts(self, since: float = 0.0) -> dict[str, dict[str, Any]]:
+        """What the cluster showed of the incidents of all runs made since a time, by the runs' ids."""
+        found = self.ask("SELECT id, facts FROM runs WHERE created >= ?", since)
+        return {str(run_id): json.loads(text) for run_id, text in found}
+
     def stages(self, run_id: str) -> list[rows.StageRow]:
         found = self.ask(
             "SELECT stage, began, ended, status, reason, inferred, elapsed, decided FROM stages WHERE run_id = ?"
