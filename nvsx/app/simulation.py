@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
+from nvsx.cluster.processes import run_process
 from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
 from nvsx.health import HealthEvent
 from nvsx.healthevents import from_conditions, from_document
@@ -17,16 +18,19 @@ from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.ports import ApiPath
 from nvsx.sim import simulate
-from nvsx.sim.catcher import Catcher
+from nvsx.sim.catcher import LOG, Catcher
 from nvsx.sim.database import HEALTH_EVENTS, SimulatedDatabase
+from nvsx.sim.hold import Hold
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.clock import Clock
+    from nvsx.cluster.processes import Ended
+    from nvsx.engine.effects import ProcessRunner
     from nvsx.engine.plan import Scripts
     from nvsx.engine.run import Outcome
     from nvsx.messages import Message
@@ -53,16 +57,21 @@ class Rehearsal:
     seed: int | None = None
     drill: bool = True
     dwell: bool = False
+    page: bool = False  # hooks really send
     variables: Mapping[str, str | None] = field(default_factory=dict)
     """What hooks find changed in their environment at last; None takes a variable away."""
 
 
 class Rehearsed(NamedTuple):
-    """How it ended, the director (who knows what truly happened when), and what hooks would have sent."""
+    """How it ended, the director (who knows what truly happened when), and what hooks would have sent.
+
+    `not_held` says why programs that ignore PATH and proxies could have reached the network, "" if they could not.
+    """
 
     outcome: Outcome
     director: Director
     messages: list[Message]
+    not_held: str = ""
 
 
 async def rehearse(
@@ -80,8 +89,8 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
-        environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
+    async with ShimServer(world, rehearsal.base / "bin") as shim, _outside(rehearsal, shim.bin_dir, clock) as outside:
+        environment = _isolated(rehearsal, str(shim.bin_dir), {**outside.variables, **shim.env})
         identity = await cluster.identity()
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
@@ -97,12 +106,40 @@ async def rehearse(
                 scripts=scripts,
                 on_note=on_note,
                 database=SimulatedDatabase(world),
+                run_process=outside.run_process,
             )
         finally:
             play.cancel()
             with suppress(asyncio.CancelledError):
                 await play
-    return Rehearsed(outcome, director, catcher.messages())
+    return Rehearsed(outcome, director, outside.messages(), outside.not_held)
+
+
+class _Outside(NamedTuple):
+    """What hooks have in place of the world outside of this machine."""
+
+    variables: Mapping[str, str]
+    messages: Callable[[], list[Message]]
+    run_process: ProcessRunner
+    not_held: str
+
+
+@asynccontextmanager
+async def _outside(rehearsal: Rehearsal, bin_dir: Path, clock: Clock) -> AsyncIterator[_Outside]:
+    """Hold everything that would leave this machine, unless it is to be sent."""
+    if rehearsal.page:
+        yield _Outside({}, list, run_process, "")
+        return
+    environment = {"PATH": rehearsal.environment.get("PATH", "")}
+    async with (
+        Hold(bin_dir, bin_dir / LOG, environment, clock) as hold,
+        Catcher(bin_dir, hold.port) as catcher,
+    ):
+
+        async def run_inside(argv: Sequence[str], **how: Any) -> Ended:
+            return await run_process([*hold.prefix, *argv], **how)
+
+        yield _Outside(catcher.variables, catcher.messages, run_inside, hold.why_not)
 
 
 def _answers_last(rehearsal: Rehearsal) -> bool:
