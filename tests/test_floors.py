@@ -13,56 +13,10 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
-    3: "engine sinks triggers doctor sim",
-    2: """
-        assets
-        bugreport
-        catalog
-        claude
-        cluster
-        documents
-        httpd
-        ledger
-        mongo
-        settings
-        terminal
-        tools
-    """,
-    1: """
-        admission
-        arguments
-        deck
-        envfile
-        expectations
-        healthevents
-        metrics
-        oracle
-        routing
-        runbook
-        shapes
-        shells
-        typed
-        watches
-    """,
-    0: """
-        alerts
-        cells
-        clock
-        config
-        durations
-        errors
-        events
-        health
-        hookvariables
-        journal
-        model
-        names
-        nearest
-        ports
-        selectors
-        source
-        words
-    """,
+    3: "engine sinks triggers doctor sim conversion",
+    cont: """,
+    2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
+    1: "runbook watches healthevents routing admission deck arguments envfile shells",
 }
 NO_NEIGHBOURS = {3, 5}
 """Floors whose packages (on 5: modules) never import each other."""

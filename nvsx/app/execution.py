@@ -1,4 +1,4 @@
-"""One run from its parts to its exit code, whichever cluster it is on: the wiring that `run` and `demo` share."""
+"""One run from its parts to its exit code, whichever cluster it is on: the wiring of `run`, `demo` and `serve`."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ async def execute(
     """
     view = View(cluster, clock, on_note=on_note, database=database)
     try:
-        path = plan.environment.get("PATH") or os.defpath
-        real = shutil.which("kubectl", path=path) or ""
-        with Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root)) as guard:
+        with guarded(plan) as guard:
             run = Run(
                 plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history,
                 run_process=run_process,
@@ -63,6 +61,13 @@ async def execute(
     finally:
         await view.close()
         sink.close()
+
+
+def guarded(plan: Plan) -> Guard:
+    """The kubectl that the plan's processes find first, ready to be entered."""
+    path = plan.environment.get("PATH") or os.defpath
+    real = shutil.which("kubectl", path=path) or ""
+    return Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root))
 
 
 @contextmanager

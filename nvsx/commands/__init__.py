@@ -6,6 +6,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, summary, heading in the overview); the order is the order of display
     "setup": ("nvsx.commands.setup", "first-run wizard: look at the cluster, write fitting runbooks", "Run"),
     "run": ("nvsx.commands.run", "run a runbook against a node", "Run"),
+    "serve": ("nvsx.commands.serve", "daemon: webhooks, health events or cron start runbooks", "Run"),
     "status": (
         "nvsx.commands.status",
         "what NVSentinel does on this cluster now",
@@ -13,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "doctor": ("nvsx.commands.doctor", "is everything in place: machine, cluster, NVSentinel, runbooks", "Run"),
     "runs": ("nvsx.commands.runs", "the runs on record, the newest first", "Run"),
+    "report": ("nvsx.commands.report", "what happened: one run's post-mortem, or MTTR over all", "Run"),
     "attach": ("nvsx.commands.attach", "watch a run of another process, or see again how one went", "Run"),
     "cancel": ("nvsx.commands.cancel", "end a run of another process; its postmortem still runs", "Run"),
     "silence": ("nvsx.commands.silence", "keep runs from being started for a while", "Run"),
@@ -27,6 +29,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
     "shell": ("nvsx.commands.shell", "a prompt for all of these (so does `nvsx` on a terminal)", "nvsx itself"),
+    "convert": (
+        "nvsx.commands.convert",
+        "turn a page of instructions into a runbook, with Claude or by rules",
+        "Runbooks",
+    ),
+    "manifest": ("nvsx.commands.manifest", "files that keep nvsx running: cron, systemd, Kubernetes", "nvsx itself"),
     "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
     "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),

@@ -77,7 +77,7 @@ def is_dead(directory: Path, owner: str, pid: int, started: str) -> bool:
 def sweep(directory: Path, keep: set[str]) -> None:
     """Remove lock files of dead owners that own nothing any more."""
     try:
-        files = [file for file in (directory / DIRECTORY).iterdir() if file.name not in keep]
+        files = [file for file in (directory / DIRECTORY).iterdir() if file.name not in keep and file.name[0] != "."]
     except OSError:
         return
     for file in files:

@@ -7,10 +7,11 @@ permission is missing, a rehearsal holds only what goes by the PATH or by a prox
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
+import socket
 import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 from nvsx.cluster.processes import CannotStart, LongProcess, open_stream
@@ -18,8 +19,6 @@ from nvsx.cluster.processes import CannotStart, LongProcess, open_stream
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from nvsx.clock import Clock
 
 PORTS = (25, 80, 443, 465, 587, 8080, 8443, 9093)
 """Where connections are taken and noted. To others they are refused, which holds them as well."""
@@ -105,12 +104,14 @@ def take(server, proxy):
             connection.sendall(REFUSAL)
 
 def main():
+    nvsx = socket.socket(socket.AF_UNIX)
+    nvsx.connect(sys.argv[2])
     way = enter()
     raise_loopback()
     selector = selectors.DefaultSelector()
     proxy = socket.create_server(("127.0.0.1", 0))
     selector.register(proxy, selectors.EVENT_READ, lambda: take(proxy, True))
-    for port in map(int, sys.argv[2:]):
+    for port in map(int, sys.argv[3:]):
         try:
             server = socket.create_server(("0.0.0.0", port), backlog=64)
         except OSError:
@@ -120,7 +121,9 @@ def main():
     resolver.bind(("0.0.0.0", 53))
     selector.register(resolver, selectors.EVENT_READ, lambda: answer_name(resolver))
     selector.register(sys.stdin, selectors.EVENT_READ, lambda: sys.exit(0))
-    print(way, proxy.getsockname()[1], flush=True)
+    served = socket.create_server(("127.0.0.1", 0), backlog=128)
+    socket.send_fds(nvsx, [f"{way} {proxy.getsockname()[1]}".encode()], [served.fileno()])
+    served.close()
     while True:
         for key, _ in selector.select():
             try:
@@ -133,19 +136,20 @@ main()
 
 
 class Hold:
-    """The network while it is entered; `prefix` goes before a command line to start it inside.
+    """The network while it is entered. `prefix` goes before a command line to start it inside; `listening` is a socket
+    that listens there, for a server of ours.
 
     `why_not` says why there is none; then `prefix` is empty.
     """
 
-    def __init__(self, directory: Path, log: Path, environment: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, directory: Path, log: Path, environment: Mapping[str, str]) -> None:
         self.prefix: list[str] = []
         self.port = 0
+        self.listening: socket.socket | None = None
         self.why_not = ""
         self._directory = directory
         self._log = log
         self._environment = environment
-        self._clock = clock
         self._helper: LongProcess | None = None
 
     async def __aenter__(self) -> Hold:
@@ -153,17 +157,23 @@ class Hold:
         if not nsenter:
             self.why_not = "there is no nsenter (util-linux) here"
             return self
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         script = self._directory / "hold.py"
         script.write_text(HELPER, encoding="utf-8")
-        words = [sys.executable, "-I", "-S", str(script), str(self._log), *map(str, PORTS)]
-        try:
-            self._helper = open_stream(words, env=dict(self._environment), cwd=str(self._directory), writable=True)
-            with self._clock.holding():  # the helper starts in real time
-                way, port = (await self._said(self._helper)).split()
-        except (CannotStart, ValueError, TimeoutError):
-            self.why_not = "the kernel gives this user no network of its own"
-            await self._end()
-            return self
+        # Not below our own directory: a socket's path may have 107 bytes.
+        with tempfile.TemporaryDirectory(prefix="nvsx-") as private, socket.socket(socket.AF_UNIX) as door:
+            path = f"{private}/door"
+            door.bind(path)
+            door.listen(1)
+            door.settimeout(_PATIENCE_S)
+            words = [sys.executable, "-I", "-S", str(script), str(self._log), path, *map(str, PORTS)]
+            try:
+                self._helper = open_stream(words, env=dict(self._environment), cwd=private, writable=True)
+                way, port = self._received(door)
+            except (CannotStart, OSError, ValueError):
+                self.why_not = "the kernel gives this user no network of its own"
+                await self._end()
+                return self
         self.port = int(port)
         user = ["--user", "--preserve-credentials"] if way == "user" else []
         self.prefix = [nsenter, "--target", str(self._helper.pid), *user, "--net", "--"]
@@ -173,13 +183,19 @@ class Hold:
         await self._end()
 
     async def _end(self) -> None:
+        if self.listening is not None:
+            self.listening.close()
         if self._helper is not None:
             await self._helper.close()
             self._helper = None
 
-    async def _said(self, helper: LongProcess) -> str:
-        said = b""
-        async with asyncio.timeout(_PATIENCE_S):
-            while not said.endswith(b"\n") and (chunk := await helper.read()):
-                said += chunk
-        return said.decode()
+    def _received(self, door: socket.socket) -> tuple[str, str]:
+        """What the helper says once it is inside, and its socket. It takes milliseconds, in real time."""
+        connection, _ = door.accept()
+        with connection:
+            connection.settimeout(_PATIENCE_S)
+            said, descriptors, *_ = socket.recv_fds(connection, 64, 1)
+        for descriptor in descriptors:
+            self.listening = socket.socket(fileno=descriptor)
+        way, port = said.decode().split()
+        return way, port

@@ -8,15 +8,17 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.errors import ClusterError, Garbled, NvsxError, Unreachable
+from nvsx.httpd.framing import Unframed
 from nvsx.sim import discovery
 from nvsx.sim.apiserver import http1
-from nvsx.sim.apiserver.http1 import Answer, BadHttp, HttpRequest
+from nvsx.sim.apiserver.http1 import Answer, HttpRequest
 from nvsx.sim.apiserver.reading import Reading, encoded
 from nvsx.sim.apiserver.streaming import BOOKMARK_S, Streaming
 from nvsx.sim.apiserver.writing import write
 from nvsx.sim.status import STATUS, BadRequest, NotSimulated, TooManyRequests, status_object
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
@@ -34,16 +36,18 @@ class ApiServer:
     """Serves `world` on 127.0.0.1 while it is entered: `async with ApiServer(world) as server`.
 
     `port` 0 takes a free one and keeps it, so that a server that is entered again is the same server restarted.
-    `tls` serves https; `upgrade` takes over connections that ask for another protocol (exec). `asked` are the requests
-    that came, as `METHOD target`, oldest first.
+    `listening` is a socket that listens already, whichever network it is in. `tls` serves https; `upgrade` takes over
+    connections that ask for another protocol (exec). `asked` are the requests that came, as `METHOD target`, oldest
+    first.
     """
 
     def __init__(
         self, world: World, *, port: int = 0, tls: ssl.SSLContext | None = None, bookmark_s: float = BOOKMARK_S,
-        upgrade: Upgrade | None = None,
+        upgrade: Upgrade | None = None, listening: socket.socket | None = None,
     ) -> None:  # fmt: skip
         self.world = world
         self.port = port
+        self._listening = listening
         self.asked: list[str] = []
         self._tls = tls
         self._upgrade = upgrade
@@ -73,9 +77,10 @@ class ApiServer:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     async def __aenter__(self) -> ApiServer:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=http1.LONGEST_HEAD, ssl=self._tls
-        )
+        if self._listening:
+            self._server = await asyncio.start_server(self._serve, sock=self._listening, ssl=self._tls)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -94,12 +99,13 @@ class ApiServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            while (request := await http1.read_request(reader)) is not None:
+            requests = http1.Requests(reader)
+            while (request := await requests.next()) is not None:
                 self.asked.append(f"{request.method} {request.target}")
                 if not await self._exchange(request, reader, writer):
                     break
-        except BadHttp as bad:
-            answer = Answer(400, f"{bad}\n".encode(), "text/plain")
+        except Unframed as bad:
+            answer = Answer(bad.status, f"{bad.reason}\n".encode(), "text/plain")
             writer.write(http1.head(answer, keep=False) + answer.body)
         except OSError:
             pass  # the client is gone
@@ -113,6 +119,9 @@ class ApiServer:
         """Answer one request; True if the connection can take another. Unreachable where it is to break off."""
         try:
             if request.upgrade and self._upgrade:
+                target = discovery.target(self.world, request.target)
+                await self.world.consult(target.request(target.subresource))
+                self.world.get(target.resource, target.name, target.path.namespace)
                 await self._upgrade(request, reader, writer)
                 return False
             pieces = self._pieces(request)
