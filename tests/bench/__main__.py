@@ -6,9 +6,18 @@ import json
 import platform
 import sys
 
-from tests.bench import deck, decoding_rate, detection, kube, output_rate, startup, webhook
-from tests.bench import deck, decoding_rate, detection, doctor, output_rate, startup, webhook
-from tests.bench import deck, decoding_rate, detection, many_runs, output_rate, startup, volume, webhook
+from tests.bench import (
+    deck,
+    decoding_rate,
+    detection,
+    doctor,
+    kube,
+    many_runs,
+    output_rate,
+    startup,
+    volume,
+    webhook,
+)
 
 MEASUREMENTS = {
     "startup": startup.measure,
