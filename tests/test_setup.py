@@ -141,6 +141,9 @@ def test_where_nothing_repairs_people_are_paged_at_once_and_nothing_waits_for_a_
         assert "needs-people.sh" in text
         assert not any(stage in text for stage in ("id: quarantine", "id: drain", "id: remediate", "id: recover"))
         assert "prerequisites" not in text
+        assert "self-heal" not in text
+        assert "Nothing on this cluster repairs it: people are paged." in " ".join(text.split())
+    assert "gpu-reset" not in offered(found)
 
 
 def test_the_namespace_is_the_clusters() -> None:
