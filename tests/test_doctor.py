@@ -327,7 +327,13 @@ def test_clocks_that_differ(skew_s: float, outcome: str, told: str) -> None:
 
 @pytest.mark.parametrize(
     ("client", "latency_s", "outcome"),
-    [("v1.35.0", 0.1, "ok"), ("v1.32.4", 0.1, "warn"), ("v1.36.0-rc1", 0.1, "warn"), ("", 0.1, "ok"), ("v1.34.0", 3.0, "warn")],
+    [
+        ("v1.35.0", 0.1, "ok"),
+        ("v1.32.4", 0.1, "warn"),
+        ("v1.36.0-rc1", 0.1, "warn"),
+        ("", 0.1, "ok"),
+        ("v1.34.0", 3.0, "warn"),
+    ],
 )  # fmt: skip
 def test_a_kubectl_too_far_from_the_server_and_a_slow_server(client: str, latency_s: float, outcome: str) -> None:
     assert examined(client=client, latency_s=latency_s).outcome("server") == outcome

@@ -13,7 +13,7 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
-    3: "engine sinks triggers doctor sim",
+    3: "engine sinks triggers doctor sim conversion",
     2: """
         assets
         bugreport
@@ -55,6 +55,7 @@ FLOORS = {
         health
         hookvariables
         journal
+        messages
         model
         names
         nearest

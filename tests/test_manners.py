@@ -26,6 +26,7 @@ WORDS = {
     "show": ["gpu-off-bus"],
     "completion": ["bash"],
     "init": ["my-fault"],
+    "convert": [str(CHECKOUT / "examples/sample-runbook.md"), "--offline", "--dry-run"],
     "explain": [str(CHECKOUT / "tests/examples/events/alertmanager.json")],
 }
 INTERACTIVE = {"shell", "setup"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
@@ -12,6 +14,7 @@ from nvsx.cells import clip, printable
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.routing.route import Report, route
 from nvsx.routing.wants import STORM
+from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
 
@@ -60,16 +63,18 @@ def play(
     """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
+    environment = process_environment(settings, env_file=False)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment=process_environment(settings, env_file=False),
+        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
     rehearsed = clock.run(
@@ -82,6 +87,17 @@ def play(
         )
     )
     return Played(rehearsed, base)
+
+
+def stand_ins(runbook: Runbook, scripts: ProjectScripts) -> dict[str, str]:
+    """A value for every variable that a hook says it requires, so that it goes all the way to the point of sending."""
+    hooks = {*runbook.hooks.values(), *(script for stage in runbook.stages for script in stage.hooks.values())}
+    found: dict[str, str] = {}
+    for hook in sorted(hooks):
+        for name in requirements(scripts.text_of(hook)):
+            word = name.lower().replace("_", "-")
+            found[name] = f"https://{word}.example/rehearsal" if name.endswith("URL") else f"rehearsal-{word}"
+    return found
 
 
 def fitting_scenario(runbook: Runbook) -> tuple[str, str]:

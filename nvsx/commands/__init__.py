@@ -27,6 +27,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "lint": ("nvsx.commands.lint", "everything about runbooks that can be known without a cluster", "Runbooks"),
     "shell": ("nvsx.commands.shell", "a prompt for all of these (so does `nvsx` on a terminal)", "nvsx itself"),
+    "convert": (
+        "nvsx.commands.convert",
+        "turn a page of instructions into a runbook, with Claude or by rules",
+        "Runbooks",
+    ),
     "init": ("nvsx.commands.init", "a new runbook with three hooks, for a fault or for none yet", "Runbooks"),
     "test": ("nvsx.commands.test", "hold runbooks to what their tests expect; CI for runbooks", "Runbooks"),
     "completion": ("nvsx.commands.completion", "completion script for bash, zsh or fish", "nvsx itself"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.watches import nvsentinel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.ports import Object
 
 CLOCK_SKEW_S = 60.0
@@ -68,6 +70,33 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
         return known._replace(progress_time=min(nvsentinel.last_sign(node) or now, now))
     moved = label != incident.state or known.event_ids != incident.event_ids
     return known._replace(progress_time=now) if moved else known
+
+
+def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
+    """The incident with what its trigger, or an Event, says of its fault; what the node showed is not overruled.
+
+    `facts` are those of `HealthEvent.facts`; what is missing or of another type is passed over.
+    """
+
+    def text(name: str) -> str:
+        return found if isinstance(found := facts.get(name), str) else ""
+
+    def texts(name: str) -> tuple[str, ...]:
+        return tuple(one for one in found if isinstance(one, str)) if isinstance(found := facts.get(name), list) else ()
+
+    check, time = text("check"), facts.get("time")
+    known = incident._replace(
+        event_ids=_joined(incident.event_ids, filter(None, [text("id")])),
+        opened_by=_joined(incident.opened_by, [check] if check and facts.get("fatal") is True else []),
+        error_codes=_joined(incident.error_codes, texts("codes")),
+        action=incident.action or text("action"),
+        message=incident.message or text("message"),
+        entities=_joined(incident.entities, texts("entities")),
+        first_check=incident.first_check or check,
+    )
+    if isinstance(time, (int, float)) and time > 0 and check and not incident.fault_time:
+        known = known._replace(fault_time=float(time))
+    return known
 
 
 def _with_first_fault(

@@ -6,11 +6,14 @@ import json
 import platform
 import sys
 
-from tests.bench import deck, decoding_rate, detection, doctor, output_rate, startup, webhook
+from tests.bench import deck, decoding_rate, detection, doctor, kube, output_rate, startup, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,
     "detection": detection.measure,
+    "kubectl_latency": kube.latency,
+    "view_events": kube.events,
+    "fleet": kube.fleet,
     "hook_output": output_rate.measure,
     "decoding": decoding_rate.measure,
     "deck": deck.measure,

@@ -1,32 +1,31 @@
-"""HTTP/1.1 on asyncio streams, as much as a server needs whose answers come from the loop that owns the World.
+"""HTTP/1.1 as the API server speaks it: whole answers, streams in chunks, upgrades, and connections that break off.
 
-`http.server` would put every connection on a thread of its own, away from the World and from its clock.
+On asyncio streams in the loop that owns the World: a thread for each connection would see it half changed, and would
+stand outside its clock. `nvsx.httpd` serves what can be answered at once; watches cannot.
 """
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
+
+from nvsx.httpd.framing import Framer, FramingLimits, Unframed
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
-LONGEST_HEAD = 64 << 10
-LONGEST_BODY = 8 << 20
+LIMITS = FramingLimits(head=64 << 10, body=8 << 20)
+_PIECE = 64 << 10
 _TLS_HELLO = b"\x16"
 _ABORT = struct.pack("ii", 1, 0)  # linger on, for no time: the peer gets a reset instead of an end
 
 
-class BadHttp(Exception):
-    """What came is no HTTP request that can be answered; the connection is of no more use."""
-
-
 class HttpRequest(NamedTuple):
-    """One request. Header names are in lower case; `path` is decoded piece by piece later, so it is kept as it came."""
+    """One request. Header names are in lower case, the last of several wins."""
 
     method: str
     target: str
@@ -36,10 +35,6 @@ class HttpRequest(NamedTuple):
     @property
     def path(self) -> str:
         return urlsplit(self.target).path
-
-    @property
-    def parts(self) -> list[str]:
-        return [unquote(part) for part in self.path.strip("/").split("/")]
 
     @property
     def query(self) -> dict[str, str]:
@@ -61,56 +56,25 @@ class Answer(NamedTuple):
     retry_s: int = 0
 
 
-async def read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
-    """The next request; None when the client has ended the connection. BadHttp for what is none."""
-    try:
-        first = await reader.read(1)
-        if first == _TLS_HELLO:
-            raise BadHttp("TLS where plain HTTP is spoken")
-        head = first + await reader.readuntil(b"\r\n\r\n") if first else b""
-    except asyncio.IncompleteReadError as ended:
-        if ended.partial.strip():
-            raise BadHttp("half a request") from None
-        return None
-    except asyncio.LimitOverrunError:
-        raise BadHttp("too long a head") from None
-    if not head:
-        return None
-    line, *rest = head.decode("latin-1").split("\r\n")[:-2]
-    words = line.split(" ")
-    if len(words) != 3 or not words[2].startswith("HTTP/1."):
-        raise BadHttp(f"not HTTP/1.1: {line[:80]!r}")
-    headers = {}
-    for line in rest:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise BadHttp(f"not a header: {line[:80]!r}")
-        headers[name.strip().lower()] = value.strip()
-    return HttpRequest(words[0], words[1], headers, await _body(reader, headers))
+class Requests:
+    """The requests of one connection, one after the other."""
 
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._framer = Framer(LIMITS)
 
-async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
-    try:
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            return await _chunks(reader)
-        length = int(headers.get("content-length") or 0)
-        if not 0 <= length <= LONGEST_BODY:
-            raise BadHttp("too long a body")
-        return await reader.readexactly(length)
-    except (ValueError, asyncio.IncompleteReadError) as error:
-        raise BadHttp(f"half a body: {error}") from None
-
-
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    pieces: list[bytes] = []
-    while size := int((await reader.readline()).split(b";")[0], 16):
-        if sum(map(len, pieces)) + size > LONGEST_BODY:
-            raise BadHttp("too long a body")
-        pieces.append(await reader.readexactly(size))
-        await reader.readline()
-    while (await reader.readline()).strip():
-        pass  # trailers say nothing that is wanted
-    return b"".join(pieces)
+    async def next(self) -> HttpRequest | None:
+        """The next request; None when the client has ended the connection. Unframed for what is none."""
+        while (whole := self._framer.next()) is None:
+            data = await self._reader.read(_PIECE)
+            if not data:
+                return None
+            if data[:1] == _TLS_HELLO and not self._framer.begun:
+                raise Unframed(400, "TLS where plain HTTP is spoken")
+            self._framer.feed(data)
+        line, *rest = whole.head.decode("latin-1").split("\r\n")[:-2]
+        headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in rest)}
+        return HttpRequest(whole.method, line.split(" ")[1], headers, whole.body)
 
 
 def head(answer: Answer, *, keep: bool) -> bytes:

@@ -8,9 +8,10 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.errors import ClusterError, Garbled, NvsxError, Unreachable
+from nvsx.httpd.framing import Unframed
 from nvsx.sim import discovery
 from nvsx.sim.apiserver import http1
-from nvsx.sim.apiserver.http1 import Answer, BadHttp, HttpRequest
+from nvsx.sim.apiserver.http1 import Answer, HttpRequest
 from nvsx.sim.apiserver.reading import Reading, encoded
 from nvsx.sim.apiserver.streaming import BOOKMARK_S, Streaming
 from nvsx.sim.apiserver.writing import write
@@ -73,9 +74,7 @@ class ApiServer:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     async def __aenter__(self) -> ApiServer:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=http1.LONGEST_HEAD, ssl=self._tls
-        )
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -94,12 +93,13 @@ class ApiServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            while (request := await http1.read_request(reader)) is not None:
+            requests = http1.Requests(reader)
+            while (request := await requests.next()) is not None:
                 self.asked.append(f"{request.method} {request.target}")
                 if not await self._exchange(request, reader, writer):
                     break
-        except BadHttp as bad:
-            answer = Answer(400, f"{bad}\n".encode(), "text/plain")
+        except Unframed as bad:
+            answer = Answer(bad.status, f"{bad.reason}\n".encode(), "text/plain")
             writer.write(http1.head(answer, keep=False) + answer.body)
         except OSError:
             pass  # the client is gone
@@ -113,6 +113,9 @@ class ApiServer:
         """Answer one request; True if the connection can take another. Unreachable where it is to break off."""
         try:
             if request.upgrade and self._upgrade:
+                target = discovery.target(self.world, request.target)
+                await self.world.consult(target.request(target.subresource))
+                self.world.get(target.resource, target.name, target.path.namespace)
                 await self._upgrade(request, reader, writer)
                 return False
             pieces = self._pieces(request)
