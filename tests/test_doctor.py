@@ -42,6 +42,7 @@ SCENARIOS: dict[str, dict[str, str]] = {
     "drain-failed": {"held": "warn"},
     "gpu-reset": {"fit": "ok"},
     "never-recovers": {"gpu-nodes": "warn"},
+    "remediation-failed": {"held": "warn"},
     "storm": {"monitors": "warn"},
     "unreachable": {},
 }
