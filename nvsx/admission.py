@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 START, DUPLICATE, ATTACH, QUEUE, IGNORE, REFUSE = "start", "duplicate", "attach", "queue", "ignore", "refuse"
 
+BY_HAND = "manual"
+"""The source of runs that a person asked for."""
+
 FORGOTTEN_S = 6 * 3600.0
 """An incident whose run has ended is closed after this long without news, even if its node is still quarantined."""
 
@@ -119,6 +122,16 @@ def decide(
     if silence:
         return Decision(IGNORE, f"silenced until {silence.until_text}: {silence.why}")
     return _admit(occasion, memory, limits, stopping=stopping)
+
+
+def by_hand(occasion: Occasion, memory: Memory, *, force: bool) -> Decision:
+    """Whether a person's own `run` may start. Silences, cooldown and limits are for machines; a run that is under way
+    on the same incident is not started twice unless the person insists.
+    """
+    latest = memory.latest(occasion.node, occasion.runbook) if occasion.node else None
+    if latest and not latest.closed and not latest.run_ended and not force:
+        return Decision(ATTACH, "a run of this runbook is under way on this node", latest)
+    return Decision(START, "asked for by hand, though one is under way" if force else "asked for by hand")
 
 
 def _known(occasion: Occasion, memory: Memory) -> Decision | None:

@@ -6,7 +6,10 @@ Sinks draw it; `schemas/event.schema.json` pins the wire form.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WIRE_VERSION = 1
 
@@ -161,3 +164,21 @@ def to_wire(event: RunEvent) -> dict[str, Any]:
             wire[key] = round(wire[key], 3)
     wire.update(t=round(event.t, 6), seq=event.seq, run_id=event.run_id, cluster=event.cluster)
     return wire
+
+
+def from_wire(wire: Mapping[str, Any]) -> RunEvent:
+    """The event of a wire line. KeyError, TypeError or ValueError for what is none; fields of a newer nvsx are left
+    out.
+    """
+    kind = _BODIES[wire["event"]]
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.name in wire:
+            value = wire[field.name]
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    return RunEvent(str(wire["run_id"]), str(wire["cluster"]), int(wire["seq"]), float(wire["t"]), kind(**values))
+
+
+_BODIES: dict[str, type[Body]] = {
+    kind.event: kind for kind in (Start, Prerequisite, StageBegin, Watch, Output, Hook, StageEnd, Note, Finish)
+}

@@ -18,6 +18,7 @@ class RunBegan:
     cluster: str
     incident_key: str = ""
     trigger: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)  # what else the run was told and must be told again
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class EffectIntended:
     script: str
     attempt: int
     key: str
+    incident_key: str = ""  # the paging key that the process is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class EffectEnded:
     outcome: str
     exit_code: int | None
     outputs: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()  # `expect` texts that its output did not have
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,17 @@ class StageEnded:
     status: str
     reason: str
     inferred: bool
+    elapsed_s: float = 0.0
+    decided_at: float = 0.0  # the moment of the verdict
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentSeen:
+    """What the node has shown of the fault so far: its traces vanish from the node when it recovers."""
+
+    run_id: str
+    at: float
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,17 @@ class RunEnded:
     hooks_failed: int
 
 
-Entry = RunBegan | EffectIntended | EffectStarted | EffectEnded | EvidenceSeen | StageBegan | StageEnded | RunEnded
+Entry = (
+    RunBegan
+    | EffectIntended
+    | EffectStarted
+    | EffectEnded
+    | EvidenceSeen
+    | StageBegan
+    | StageEnded
+    | IncidentSeen
+    | RunEnded
+)
 
 
 class MemoryJournal:

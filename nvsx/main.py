@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from nvsx.arguments import parse, parser_for, split_flags, suggest, usage_error
+from nvsx.arguments import GLOBAL_FLAGS, parse, parser_for, split_flags, suggest, usage_error
 from nvsx.commands import COMMANDS
 
 TYPE_CHECKING = False
@@ -45,6 +45,8 @@ def entry() -> None:
 
 def _dispatch(argv: list[str]) -> int:
     flags, words = split_flags(argv)
+    if not words and _at_a_terminal():
+        words = ["shell"]
     if not words or words[0] in {"-h", "--help"}:
         return _help([])
     name, rest = words[0], words[1:]
@@ -73,6 +75,7 @@ def _run_command(name: str, words: list[str], flags: dict[str, str]) -> int:
     module = import_module(module_name)
     parser = parser_for(name, summary)
     module.add_arguments(parser)
+    parser.set_defaults(dispatch=lambda line: main([*_as_words(flags), *line]))  # the shell's way back to this door
     try:
         args = parse(parser, words)
     except ParserDone:
@@ -81,6 +84,17 @@ def _run_command(name: str, words: list[str], flags: dict[str, str]) -> int:
     from nvsx.settings import load
 
     return int(module.run(args, load(flags)))
+
+
+def _at_a_terminal() -> bool:
+    from nvsx.terminal import is_terminal
+
+    return is_terminal(0) and is_terminal(1)
+
+
+def _as_words(flags: dict[str, str]) -> list[str]:
+    """Global flags as they were typed."""
+    return [name if not GLOBAL_FLAGS[name][0] else f"{name}={value}" for name, value in flags.items()]
 
 
 def _help(words: list[str]) -> int:

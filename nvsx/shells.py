@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Flag(NamedTuple):
     names: tuple[str, ...]
     meaning: str
-    takes: str  # "" nothing, "a|b" one of these, "<files>" "<directories>" "<runbooks>" "<contexts>" "<anything>"
+    takes: str  # "", "a|b" one of these, or a kind: <files> <directories> <runbooks> <contexts> <nodes> <anything>
 
 
 class Shape(NamedTuple):
@@ -20,6 +20,7 @@ class Shape(NamedTuple):
 
 
 _PROGRAMS = ("nvsx", "nvsx.pyz")
+_NODES = "kubectl get nodes -o name --request-timeout=2s 2>/dev/null | sed s,^node/,,"
 
 
 def bash(shapes: dict[str, Shape], common: tuple[Flag, ...]) -> str:
@@ -100,6 +101,7 @@ def _bash_value(takes: str) -> str:
         "<directories>": files.format("-d"),
         "<runbooks>": 'COMPREPLY=($(compgen -W "$(_nvsx_runbooks "$project")" -- "$cur"))',
         "<contexts>": 'COMPREPLY=($(compgen -W "$(kubectl config get-contexts -o name 2>/dev/null)" -- "$cur"))',
+        "<nodes>": f'COMPREPLY=($(compgen -W "$({_NODES})" -- "$cur"))',
         "<anything>": ":",
     }
     return known.get(takes) or f"COMPREPLY=($(compgen -W '{_lines(takes.split('|'))}' -- \"$cur\"))"
@@ -187,6 +189,7 @@ def _zsh_value(takes: str) -> str:
         "<directories>": "_files -/",
         "<runbooks>": '_nvsx_runbooks "$project"',
         "<contexts>": 'compadd -- ${(f)"$(kubectl config get-contexts -o name 2>/dev/null)"}',
+        "<nodes>": f'compadd -- ${{(f)"$({_NODES})"}}',
         "<anything>": ":",
     }
     return known.get(takes) or f"compadd -- {' '.join(takes.split('|'))}"
@@ -258,6 +261,7 @@ def _fish_value(takes: str) -> str:
         "<directories>": "-a '(__fish_complete_directories)'",
         "<runbooks>": "-a '(__nvsx_runbooks)'",
         "<contexts>": "-a '(kubectl config get-contexts -o name 2>/dev/null)'",
+        "<nodes>": f"-a '({_NODES})'",
         "<anything>": "",
     }
     return known[takes] if takes in known else f"-a '{' '.join(takes.split('|'))}'"

@@ -18,6 +18,7 @@ from nvsx.cluster.processes import Ended
 from nvsx.cluster.view import View
 from nvsx.documents import read_yaml
 from nvsx.durations import parse_duration
+from nvsx.engine.history import NEW_RUN
 from nvsx.engine.plan import Plan, TriggerFacts
 from nvsx.engine.run import Outcome, Run
 from nvsx.events import Finish, Hook, Note, Prerequisite, RunEvent, StageEnd, Watch
@@ -226,6 +227,7 @@ class Story:
         self._node = node
         self._key = trigger_key
         self._since: float | None = None
+        self.history = NEW_RUN
 
     def at(self, time: str, *changes: Any) -> Story:
         self._changes += [(parse_duration(time), change) for change in changes]
@@ -281,6 +283,7 @@ class Story:
             scripts=self,
             guard=self,
             run_process=self._run_process,
+            history=self.history,
         )
         for time, change in self._changes:
             if time == 0:  # so it was before the run looked for the first time

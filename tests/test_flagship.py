@@ -71,7 +71,8 @@ def test_the_evidence_is_collected_with_few_calls(tmp_path: Path) -> None:
 
 def test_a_node_that_never_recovers(tmp_path: Path, event_schema: dict) -> None:
     told = rehearse_runbook(tmp_path, scenario="never-recovers")
-    assert told.statuses["recover"] == "timeout"
+    assert told.statuses["recover"] == "fail"
+    assert "NodeReady=False (Timeout)" in told.finish.reason
     assert told.statuses["postmortem"] == "pass"
     assert told.finish.exit_code == Exit.FAILED
     assert told.hooks().count(("onFailure", "ok")) == 1

@@ -13,11 +13,59 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
-    3: "engine sinks triggers doctor sim conversion",
-    2: "cluster mongo ledger catalog documents assets settings terminal httpd claude bugreport tools",
-    1: "runbook watches healthevents routing admission deck arguments envfile shells",
-    0: "errors durations names words cells clock model events health alerts ports journal source nearest selectors"
-    " config hookvariables",
+    3: "conversion doctor engine sim sinks triggers",
+    2: """
+        assets
+        bugreport
+        catalog
+        claude
+        cluster
+        documents
+        httpd
+        ledger
+        mongo
+        settings
+        terminal
+        tools
+    """,
+    1: """
+        admission
+        arguments
+        deck
+        envfile
+        expectations
+        healthevents
+        metrics
+        oracle
+        reporting
+        routing
+        runbook
+        shapes
+        shells
+        typed
+        watches
+    """,
+    0: """
+        alerts
+        cells
+        clock
+        config
+        durations
+        errors
+        events
+        health
+        hookvariables
+        journal
+        messages
+        model
+        names
+        nearest
+        ports
+        rights
+        selectors
+        source
+        words
+    """,
 }
 NO_NEIGHBOURS = {3, 5}
 """Floors whose packages (on 5: modules) never import each other."""
@@ -32,7 +80,7 @@ DOORS = {
     "http.server": "httpd",
     "socketserver": "httpd",
     "subprocess": "cluster/processes tools commands/shell",
-    "multiprocessing": "",
+    "multiprocessing": "app/workers",
     "pty": "cluster/processes",
     "importlib.metadata": "",
     "importlib.resources": "",

@@ -54,7 +54,7 @@ COMPLAINTS = [
         "Client.Timeout",
     ),
     ("Error from server (Timeout): the server was unable to return a response\n", errors.TimedOut, "unable"),
-    ("Unable to connect to the server: x509: certificate signed by unknown authority\n", errors.Unreachable, "x509"),
+    ("Unable to connect to the server: x509: certificate signed by unknown authority\n", errors.TlsRefused, "x509"),
     ("Error from server (InternalError): an error on the server\n", errors.Unreachable, "an error on the server"),
     ("Error from server (TooManyRequests): slow down\n", errors.Unreachable, "slow down"),
     ("Error from server (ServiceUnavailable): apiserver not ready\n", errors.Unreachable, "apiserver not ready"),

@@ -25,6 +25,7 @@ from nvsx.errors import (
     NotInstalled,
     Refused,
     TimedOut,
+    TlsRefused,
     Unauthorized,
     Unreachable,
 )
@@ -109,7 +110,7 @@ LIES: dict[str, tuple[dict[str, Any], type[ClusterError]]] = {
     "a list without a version": ({"stdout": EMPTY}, Garbled),
     "an item that is no object": ({"stdout": page("a").replace('"items": [', '"items": [7, ')}, Garbled),
     "not UTF-8": ({"stdout": "\udcff\udcfe"}, Garbled),
-    "an empty List and exit 1": ({"stdout": page(), "stderr": "error: x509: bad\n", "code": 1}, Unreachable),
+    "an empty List and exit 1": ({"stdout": page(), "stderr": "error: x509: bad\n", "code": 1}, TlsRefused),
     "a good List and exit 1": (
         {"stdout": page("a"), "stderr": 'Error from server (Forbidden): nodes is forbidden: User "x"\n', "code": 1},
         Forbidden,

@@ -10,7 +10,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from nvsx.catalog import config_schema, explain, piece_names, read_runbook, runbook_schema, schema_piece
+from nvsx.catalog import (
+    config_schema,
+    explain,
+    piece_names,
+    read_runbook,
+    runbook_schema,
+    schema_of_tests,
+    schema_piece,
+)
 from nvsx.documents import read_yaml
 from nvsx.errors import NotFoundHere
 from nvsx.model import RUN_HOOKS, STAGE_HOOKS, STAGE_IDS
@@ -20,9 +28,9 @@ from nvsx.runbook.kinds import COMMON, EFFECTS, KINDS, STATE_NAMES
 from nvsx.runbook.parse import parse
 from nvsx.runbook.reference import described, refreshed
 from nvsx.watches import table
-from tests.corpus import PAGE
+from tests.corpus import PAGE, TESTS_PAGE
 
-SCHEMAS = {"runbook": runbook_schema(), "config": config_schema()}
+SCHEMAS = {"runbook": runbook_schema(), "config": config_schema(), "test": schema_of_tests()}
 RUNBOOK = SCHEMAS["runbook"]
 DEFS = RUNBOOK["$defs"]
 
@@ -114,6 +122,13 @@ def test_the_readme_tells_what_the_schema_says() -> None:
         assert "title" not in part or name.startswith(("watch", "narration")) or f"<!-- fields of: {name} -->" in page
     for kind in KINDS:
         assert f"| `{kind}` |" in page
+
+
+def test_the_page_on_tests_tells_what_their_schema_says() -> None:
+    page = TESTS_PAGE.read_text("utf-8")
+    assert refreshed(page, SCHEMAS["test"]) == page, "run: python -m tests.corpus"
+    for name, part in SCHEMAS["test"]["$defs"].items():
+        assert "title" not in part or name == "stages" or f"<!-- fields of: {name} -->" in page
 
 
 def test_the_readme_s_runbook_loads() -> None:

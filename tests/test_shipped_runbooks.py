@@ -68,9 +68,9 @@ def test_the_good_day(runbook: str, scenario: str, stages: str, paged: str, tmp_
 BAD = [
     # runbook, scenario, the stage that ends the run, how
     ("driver-hang", "drain-failed", "drain", "fail"),
-    ("driver-hang", "reboot-timeout", "recover", "timeout"),
+    ("driver-hang", "reboot-timeout", "recover", "fail"),
     ("driver-hang", "node-deleted", "", "fail"),
-    ("driver-hang", "never-recovers", "recover", "timeout"),
+    ("driver-hang", "never-recovers", "recover", "fail"),
     ("contact-support", "drain-failed", "drain", "fail"),
 ]
 

@@ -46,9 +46,11 @@ def played(scenario: str, *, until: float = 1e9) -> Status:
         ("drain-stuck", 3600.0, "draining", "user pods to end"),
         ("drain-failed", 1e9, "drain-failed", "people: the drain failed"),
         ("contact-support", 1e9, "remediation-failed", "people: NVSentinel recommends CONTACT_SUPPORT"),
-        ("never-recovers", 1e9, "remediation-succeeded", "the node to come back healthy"),
-        ("monitor-only", 1e9, "fault", ""),
-        ("manual-uncordon", 1e9, "fault", ""),
+        ("never-recovers", 1e9, "remediation-succeeded", "people: the repair failed: RebootNode"),
+        ("reboot-refused", 1e9, "remediation-succeeded", "people: the repair failed: RebootNode"),
+        ("xid-79", 100.0, "remediation-succeeded", "the node to come back healthy (RebootNode"),
+        ("monitor-only", 1e9, "detected", "fault-quarantine to cordon the node"),
+        ("manual-uncordon", 1e9, "cancelled", "people: a human has uncordoned the node"),
     ],
 )
 def test_a_node_in_trouble(scenario: str, until: float, state: str, waits: str) -> None:
@@ -57,7 +59,8 @@ def test_a_node_in_trouble(scenario: str, until: float, state: str, waits: str) 
     (node,) = status.nodes
     assert node.state == state
     assert node.waits_for.startswith(waits)
-    assert node.cordoned is (state != "fault")
+    assert node.cordoned is node.held is (state not in ("detected", "cancelled"))
+    assert node.contradictions == ()
     assert node.since > START - 60
     assert node.faults
 

@@ -14,7 +14,7 @@ from nvsx.ports import ApiPath, LogLine, Seen
 from nvsx.watches import nvsentinel
 from nvsx.watches.incident import Incident, observe, open_fault_time
 from nvsx.watches.node import field_at
-from nvsx.watches.predicate import Documents, DocumentSource, Lines, LogSource
+from nvsx.watches.predicate import Documents, DocumentSource, Lines, LogSource, also
 from nvsx.watches.table import KINDS, compile_clause
 from nvsx.watches.tracker import ClauseTracker
 from nvsx.watches.verdict import Verdict, all_of, any_of, blind, met, unmet
@@ -82,7 +82,7 @@ def judge(wanted: Clause, *things: dict[str, Any], incident: Incident | None = N
     tracker = ClauseTracker(compile_clause(wanted), position="0", latches=False)
     sights: dict[Any, Any] = {}
     for leaf in tracker.leaves():
-        for source in leaf.sources(incident):
+        for source in (*leaf.sources(incident), *also(leaf, incident)):
             assert isinstance(source, ApiPath)
             kinds = {"nodes": "Node", "pods": "Pod", "events": "Event", "configmaps": "ConfigMap"}
             kind = kinds.get(source.resource, "")
@@ -343,8 +343,8 @@ STALLED_ROWS = [
     (node(annotations=event_annotation(action=6)), "CLOSED", 0, "met"),
     (node(conditions=[fault()]), "TRIPPED", 0, "met"),
     (node(), "TRIPPED", 0, "unmet"),
-    (node(labels={LABEL: "draining"}, annotations=event_annotation()), "CLOSED", 599, "unmet"),
-    (node(labels={LABEL: "draining"}, annotations=event_annotation()), "CLOSED", 600, "met"),
+    (node(labels={LABEL: "draining"}, annotations=event_annotation()), "CLOSED", 506, "unmet"),
+    (node(labels={LABEL: "draining"}, annotations=event_annotation()), "CLOSED", 508, "met"),  # 10m after its event
     (node(), "CLOSED", 9999, "unmet"),
 ]
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from nvsx.clock import SimulatedClock
 from nvsx.errors import Expired, NotFound
 from nvsx.ports import ApiPath
+from nvsx.sim.merging import merged
 from nvsx.sim.selectors import matcher
 from nvsx.sim.status import AlreadyExists, BadRequest, Conflict, status_object
-from nvsx.sim.world import Request, World, merged
+from nvsx.sim.world import Request, World
 
 if TYPE_CHECKING:
     from nvsx.ports import Object, WatchEvent

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 import random
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from nvsx.app.places import temporary_base
+from nvsx.app.recorded import open_ledger
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
@@ -17,16 +18,18 @@ from nvsx.routing.wants import STORM
 from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
+from nvsx.sinks.fanout import Fanout
+from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.app.simulation import Rehearsed
+    from nvsx.messages import Message
     from nvsx.model import Runbook
     from nvsx.ports import Sink
     from nvsx.settings import Settings
-    from nvsx.sim.catcher import Message
 
 CANDIDATES = (
     "xid-79",
@@ -63,27 +66,35 @@ def play(
     """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
+    environment = process_environment(settings, env_file=False)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment={**stand_ins(runbook, ProjectScripts(root)), **process_environment(settings, env_file=False)},
+        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
-    rehearsed = clock.run(
-        rehearse(
-            rehearsal,
-            clock=clock,
-            sink=sink(clock.glance),
-            scripts=ProjectScripts(root),
-            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+    ledger = open_ledger(base, clock)  # of the rehearsal's own: `nvsx report --state-dir` tells of it afterwards
+    try:
+        rehearsed = clock.run(
+            rehearse(
+                rehearsal,
+                clock=clock,
+                sink=Fanout([Record(ledger), sink(clock.glance)]) if ledger else sink(clock.glance),
+                scripts=ProjectScripts(root),
+                rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+                journal=ledger,
+            )
         )
-    )
+    finally:
+        if ledger:
+            ledger.close()
     return Played(rehearsed, base)
 
 
@@ -126,30 +137,6 @@ def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
         return
     yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
     for message in messages:
-        key, gist = _gist(message.body)
-        yield clip(f"  {message.method}  {_where(message)}{f'  {key}' if key else ''}", cells)
-        yield clip(f"      {gist}", cells)
-
-
-def _where(message: Message) -> str:
-    """Host and path: what else a URL may hold, such as a query or a password, is nobody's business on a screen."""
-    if message.method in ("MAIL", "CONNECT"):
-        return printable(message.url)
-    parts = urlsplit(message.url)
-    return printable(f"{parts.hostname or message.url}{parts.path}")
-
-
-def _gist(body: str) -> tuple[str, str]:
-    """What its receiver tells a message from others by, and the part of it that people read."""
-    try:
-        data = json.loads(body)
-    except ValueError:
-        return "", printable(body)
-    if not isinstance(data, dict):
-        return "", printable(body)
-    payload, fields = data.get("payload"), data.get("fields")
-    inner = payload if isinstance(payload, dict) else fields if isinstance(fields, dict) else data
-    text = next((str(inner[name]) for name in ("text", "summary", "message", "note", "body") if inner.get(name)), "")
-    action = data.get("event_action", "")
-    key = next((f"key {data[name]}" for name in ("dedup_key", "alias") if name in data), "")
-    return printable(key), printable("  ".join(str(word) for word in (action, text) if word) or body)
+        key = f"  key {message.key}" if message.key else ""
+        yield clip(printable(f"  {message.method}  {message.where}{key}"), cells)
+        yield clip(printable(f"      {message.gist}"), cells)

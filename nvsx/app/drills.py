@@ -1,4 +1,7 @@
-"""When each runbook was last rehearsed with success."""
+"""When each runbook was last rehearsed with success: in the ledger, and mirrored in a small file.
+
+The mirror is for `show`, which must not load a database to say one line.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,15 @@ def remember(settings: Settings, runbook: str, scenario: str, at: float) -> None
     """Keep when a runbook was last rehearsed with success. Raises EnvironmentUnusable where no state can be kept."""
     import json
 
-    file = state_directory(settings) / DRILLS_FILE
+    from nvsx.ledger import Ledger
+
+    directory = state_directory(settings)
+    ledger = Ledger.open(directory)
+    try:
+        ledger.remember_drill(runbook, at, scenario)
+    finally:
+        ledger.close()
+    file = directory / DRILLS_FILE
     known = _remembered(file)
     known[runbook] = {"at": at, "scenario": scenario}
     fresh = file.with_suffix(".new")

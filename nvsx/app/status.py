@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.durations import format_duration
 from nvsx.errors import ClusterError, NotFound
 from nvsx.names import aliases
+from nvsx.oracle.chain import position
+from nvsx.oracle.position import HEALTHY, UNSEEN, Unseen
 from nvsx.ports import ApiPath
 from nvsx.watches import nvsentinel
+from nvsx.watches.progress import REPAIRS, breaker_path
 from nvsx.watches.target import is_gpu_node, node_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.ports import Cluster, Object
 
 NODES = ApiPath("v1", "nodes")
-BREAKER = "circuit-breaker"
-_WAITS = {
-    "quarantined": "node-drainer to begin",
-    "draining": "user pods to end",
-    "drain-succeeded": "fault-remediation to order the repair",
-    "remediating": "fault-remediation to order the repair",
-    "remediation-succeeded": "the node to come back healthy",
-    "drain-failed": "people: the drain failed, and nothing follows by itself",
-    "remediation-failed": "people: NVSentinel ordered no repair",
-}
+REPAIRED = ("remediating", "remediation-succeeded", "remediation-failed")
+"""States in which a maintenance object tells more than the label; they are only read for these."""
 
 
 class HeldNode(NamedTuple):
@@ -33,9 +30,13 @@ class HeldNode(NamedTuple):
 
     name: str
     alias: str
-    state: str  # the state label's value; "held" without one, "fault" where NVSentinel does not hold the node
-    since: float
+    state: str  # where the chain stands: the state label's word, or one of `nvsx.oracle.position.PHASES`
+    held: bool  # NVSentinel holds it in quarantine
+    since: float  # of the fault
+    reason: str
     waits_for: str
+    needs_people: bool
+    contradictions: tuple[str, ...]
     faults: tuple[str, ...]  # active conditions with their codes
     cordoned: bool
     opted_out: bool
@@ -52,6 +53,7 @@ class Status(NamedTuple):
     """`blind` maps what could not be looked at to why; what depends on it is then empty or None, never "none"."""
 
     nodes: tuple[HeldNode, ...]
+    names: Mapping[str, str]  # every node of the cluster, with its alias
     gpu_nodes: int
     breaker: str | None  # CLOSED, TRIPPED; "" where there is none; None where it could not be looked at
     pods: int
@@ -74,15 +76,20 @@ async def look(cluster: Cluster, namespace: str) -> Status:
 
     nodes, breakers, pods = await asyncio.gather(
         listed("nodes", NODES),
-        listed(
-            "circuit breaker",
-            ApiPath("v1", "configmaps", namespace=namespace, field_selector=f"metadata.name={BREAKER}"),
-        ),
+        listed("circuit breaker", breaker_path(namespace)),
         listed("NVSentinel's pods", ApiPath("v1", "pods", namespace=namespace)),
     )
     unready = [pod for pod in pods or () if not _is_ready(pod)]
+    names = aliases(node_name(node) for node in nodes or ())
+    requests: list[Object] | Unseen = UNSEEN
+    if any(nvsentinel.state(node) in REPAIRED for node in nodes or ()):
+        lists = await asyncio.gather(*(listed(path.resource, path) for path in REPAIRS))
+        found = [thing for one in lists for thing in one or ()]
+        requests = found if found or None not in lists else UNSEEN
+    breaker = UNSEEN if breakers is None else next(iter(breakers), None)
     return Status(
-        nodes=tuple(_held(nodes or [])),
+        nodes=tuple(_in_trouble(nodes or [], names, requests, breaker)),
+        names=names,
         gpu_nodes=sum(1 for node in nodes or () if is_gpu_node(node)),
         breaker=None if breakers is None else _breaker(breakers),
         pods=len(pods or ()),
@@ -91,45 +98,38 @@ async def look(cluster: Cluster, namespace: str) -> Status:
     )
 
 
-def _held(nodes: list[Object]) -> list[HeldNode]:
+def _in_trouble(
+    nodes: list[Object],
+    names: Mapping[str, str],
+    requests: list[Object] | Unseen,
+    breaker: Object | Unseen | None,
+) -> list[HeldNode]:
     """The nodes worth a line, the longest held first."""
-    names = aliases(node_name(node) for node in nodes)
     found = []
     for node in nodes:
-        events, faults = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
-        label = nvsentinel.state(node)
-        if not (events or faults or label):
+        where = position(node, requests=requests, breaker=breaker)
+        if where.phase == HEALTHY:
             continue
-        held = bool(events or label)
+        events, faults = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
         times = [*(event.time for event in events), *(fault.since for fault in faults)]
         name = node_name(node)
         found.append(
             HeldNode(
                 name=name,
                 alias=names[name],
-                state=label or ("held" if held else "fault"),
+                state=where.phase,
+                held=where.held,
                 since=min((time for time in times if time), default=0.0),
-                waits_for=_waits_for(label, events, opted_out=_opted_out(node)) if held else "",
+                reason=where.reason,
+                waits_for=where.waits_for,
+                needs_people=where.needs_people,
+                contradictions=where.contradictions,
                 faults=tuple(" ".join((fault.type, *fault.error_codes)) for fault in faults),
                 cordoned=nvsentinel.cordoned(node),
-                opted_out=_opted_out(node),
+                opted_out=nvsentinel.opted_out(node),
             )
         )
     return sorted(found, key=lambda one: (one.since or float("inf"), one.name))
-
-
-def _waits_for(label: str, events: tuple[nvsentinel.QuarantineEvent, ...], *, opted_out: bool) -> str:
-    if opted_out:
-        return "people: the node is opted out of NVSentinel"
-    people = next((event.action for event in events if event.action in nvsentinel.FOR_PEOPLE), "")
-    if label == "remediation-failed" and people:
-        return f"people: NVSentinel recommends {people} and orders no repair"
-    return _WAITS.get(label, "")
-
-
-def _opted_out(node: Object) -> bool:
-    labels = nvsentinel.labels_of(node)
-    return any(labels.get(key) == "false" for key in nvsentinel.OPT_OUT_LABELS)
 
 
 def _breaker(found: list[Object]) -> str:

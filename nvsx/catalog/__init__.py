@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nvsx.catalog.library import BundledLibrary, ProjectLibrary
 from nvsx.catalog.reading import Catalog, Examined, Script, Summary, explain, names, read_runbook
-from nvsx.catalog.schemas import config_schema, piece_names, runbook_schema, schema_piece
+from nvsx.catalog.schemas import config_schema, piece_names, runbook_schema, schema_of_tests, schema_piece
 
 __all__ = [
     "BundledLibrary",
@@ -19,5 +19,6 @@ __all__ = [
     "piece_names",
     "read_runbook",
     "runbook_schema",
+    "schema_of_tests",
     "schema_piece",
 ]

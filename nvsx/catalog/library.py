@@ -28,8 +28,8 @@ class Library(Protocol):
         """The project root; None for the bundled library."""
         ...
 
-    def files(self) -> tuple[str, ...]:
-        """File names in `runbooks/`, sorted."""
+    def files(self, folder: str = FOLDER) -> tuple[str, ...]:
+        """File names in a folder of the root, sorted; none where there is no such folder."""
         ...
 
     def label(self, path: str) -> str:
@@ -65,15 +65,14 @@ class ProjectLibrary:
     def root(self) -> Path | None:
         return self._root
 
-    def files(self) -> tuple[str, ...]:
+    def files(self, folder: str = FOLDER) -> tuple[str, ...]:
+        where = self._root / folder
         try:
-            return tuple(sorted(file.name for file in (self._root / FOLDER).iterdir() if not file.is_dir()))
+            return tuple(sorted(file.name for file in where.iterdir() if not file.is_dir()))
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise EnvironmentUnusable(
-                f"cannot read {self.where}: {error.strerror}", hint=f"ls -ld {self.where}"
-            ) from None
+            raise EnvironmentUnusable(f"cannot read {where}: {error.strerror}", hint=f"ls -ld {where}") from None
 
     def label(self, path: str) -> str:
         from pathlib import Path
@@ -119,10 +118,10 @@ class BundledLibrary:
     def root(self) -> Path | None:
         return None
 
-    def files(self) -> tuple[str, ...]:
+    def files(self, folder: str = FOLDER) -> tuple[str, ...]:
         from nvsx import assets
 
-        below = (name.removeprefix(f"{FOLDER}/") for name in assets.names(f"{FOLDER}/"))
+        below = (name.removeprefix(f"{folder}/") for name in assets.names(f"{folder}/"))
         return tuple(sorted(name for name in below if "/" not in name))
 
     def label(self, path: str) -> str:

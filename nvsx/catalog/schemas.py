@@ -1,4 +1,4 @@
-"""The schemas of the files that people write: the runbook language and `nvsx.yaml`."""
+"""The schemas of the files that people write: the runbook language, its tests, and `nvsx.yaml`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from nvsx.errors import NotFoundHere
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONFIG = "config"
+CONFIG, TEST = "config", "test"
+_FILES = (CONFIG, TEST)  # files beside the runbooks, whose pieces are named by them: `config.source`, `test.message`
 
 
 def runbook_schema() -> dict[str, Any]:
@@ -22,16 +23,23 @@ def config_schema() -> dict[str, Any]:
     return _schema(CONFIG)
 
 
+def schema_of_tests() -> dict[str, Any]:
+    """The schema of a file of tests."""
+    return _schema(TEST)
+
+
 def schema_piece(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
-    """A named piece (`watch.taint`, `config.source`; "" is the whole runbook): its name, itself, and its whole schema.
+    """A named piece (`watch.taint`, `config.source`, `test.message`; "" is the whole runbook): its name, itself,
+    and its whole schema.
 
     NotFoundHere lists the names that there are. `taint` alone finds `watch.taint`.
     """
     from nvsx.documents import piece
 
-    is_config = name == CONFIG or name.startswith(f"{CONFIG}.")
-    schema = config_schema() if is_config else runbook_schema()
-    inner = name.removeprefix(CONFIG).removeprefix(".") if is_config else name
+    first, _, rest = name.partition(".")
+    of_file = first in _FILES
+    schema = _schema(first) if of_file else runbook_schema()
+    inner = rest if of_file else name
     for candidate in (inner, f"watch.{inner}"):
         found = piece(schema, candidate)
         if found is not None:
@@ -42,8 +50,12 @@ def schema_piece(name: str) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
 def piece_names() -> tuple[str, ...]:
     """Every name that `schema_piece` takes, the whole runbook apart."""
     ours = (name for name, part in runbook_schema()["$defs"].items() if "title" in part)
-    config = (f"{CONFIG}.{name}" for name, part in config_schema().get("$defs", {}).items() if "title" in part)
-    return (*ours, CONFIG, *config)
+    others = (
+        piece
+        for file in _FILES
+        for piece in (file, *(f"{file}.{name}" for name, part in _schema(file)["$defs"].items() if "title" in part))
+    )
+    return (*ours, *others)
 
 
 def _not_found(name: str) -> NotFoundHere:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CONFIG_TIMEOUT_S = 15.0
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 PIN_FILE = "kubeconfig"
+_CONFIG = ("config", "view", "-o", "json")
 
 
 class Pinned(NamedTuple):
@@ -47,13 +48,13 @@ async def pin_context(
             hint = "run without --context (and without NVSX_CONTEXT)"
             raise NoContext(f"there is no context {wanted!r}: a pod has a service account instead", hint=hint)
         return Pinned("", dict(env))
-    known, current = await _contexts(env, clock, cwd, program)
+    known, current = await known_contexts(env, clock, cwd, program)
     context = wanted or current
     choices = _choices(known)
     if not context:
-        raise NoContext("kubectl has no current context", hint=choices)
+        raise NoContext("kubectl has no current context", hint=choices, command=_asked(program))
     if context not in known:
-        raise NoContext(f"there is no context {context!r}", hint=choices)
+        raise NoContext(f"there is no context {context!r}", hint=choices, command=_asked(program))
     pin = _write_pin(directory, context)
     return Pinned(context, {**env, "KUBECONFIG": os.pathsep.join(str(file) for file in (pin, *files))})
 
@@ -77,10 +78,10 @@ def _in_pod(env: Mapping[str, str], files: list[Path], service_account: str) -> 
     return given and not any(file.exists() for file in files)
 
 
-async def _contexts(env: Mapping[str, str], clock: Clock, cwd: str, program: str) -> tuple[list[str], str]:
+async def known_contexts(env: Mapping[str, str], clock: Clock, cwd: str, program: str) -> tuple[list[str], str]:
     """Names of all contexts, and the current one. `config view` shows no credentials and asks no server."""
-    argv = [program, *read_only(["config", "view", "-o", "json"])]
-    command = shlex.join(argv)
+    argv = [program, *read_only(_CONFIG)]
+    command = _asked(program)
     try:
         answer = await processes.capture(argv, env=env, cwd=cwd, timeout_s=CONFIG_TIMEOUT_S, clock=clock)
     except processes.CannotStart as error:
@@ -92,6 +93,10 @@ async def _contexts(env: Mapping[str, str], clock: Clock, cwd: str, program: str
     config = document(answer.stdout, command)
     known = [str(one.get("name", "")) for one in config.get("contexts") or [] if isinstance(one, dict)]
     return known, str(config.get("current-context") or "")
+
+
+def _asked(program: str) -> str:
+    return shlex.join([program, *_CONFIG])
 
 
 def _choices(known: list[str]) -> str:

@@ -13,6 +13,7 @@ from nvsx.errors import (
     NotFound,
     NotInstalled,
     TimedOut,
+    TlsRefused,
     Unauthorized,
     Unreachable,
 )
@@ -59,6 +60,14 @@ _RULES = (
         NotFound, r"the server doesn't have a resource type", r"could not find the requested resource", r"404 not found"
     ),
     _rule(Expired, r"too old resource version", r"continue parameter is too old"),
+    _rule(
+        TlsRefused,
+        r"x509: ",
+        r"remote error: tls: ",
+        r"tls: (first record|failed|no |bad |unsupported|handshake failure|private key)",
+        r"server gave HTTP response to HTTPS client",
+        r"sent an HTTP request to an HTTPS server",
+    ),
     _rule(Unreachable, r"dial tcp.*i/o timeout", r"TLS handshake timeout"),
     _rule(
         TimedOut,
@@ -77,7 +86,6 @@ _RULES = (
         r"no route to host",
         r"network is unreachable",
         r"http2: ",
-        r"x509: ",
         r"unexpected EOF|: EOF$",
         r"error dialing backend",
     ),
@@ -145,6 +153,7 @@ _HINTS: dict[type[ClusterError], str] = {
     NoContext: "kubectl config get-contexts",
     Unreachable: "{kubectl} get --raw /readyz",
     TimedOut: "{kubectl} get --raw /readyz",
+    TlsRefused: "{kubectl} config view --minify",
     Unauthorized: "{kubectl} auth can-i --list",
     Forbidden: "{kubectl} auth can-i --list",
     NotFound: "{kubectl} api-resources",

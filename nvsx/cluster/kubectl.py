@@ -12,6 +12,7 @@ from urllib.parse import quote
 from nvsx.cluster import processes
 from nvsx.cluster.decoding import Page, Shared, document, garbled, line_object, lines, page
 from nvsx.cluster.kube_errors import classify, from_status
+from nvsx.cluster.probe import Probe, git_version, probe_of
 from nvsx.cluster.projection import project
 from nvsx.cluster.verbs import read_only
 from nvsx.errors import (
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 
 PAGE = 500
 LIST_ATTEMPTS = 3
-REQUEST_TIMEOUT_S = 15
-DEADLINE_S = REQUEST_TIMEOUT_S + 5.0
+REQUEST_TIMEOUT_S = 15.0
+SPARE_S = 5.0
+"""kubectl gives up by itself after its request timeout; this much later it is ended."""
+
 EXEC_TIMEOUT_S = 60.0
 IDENTITY_AGE_S = 60.0
-"""A list or watch that starts this long after the last look at the cluster's identity looks at it again."""
+"""A list or watch that starts this long after the last look at the cluster's identity looks at it again; one that
+starts after a watch has ended does so in any case."""
 
 LOG_STREAMS = 200
 """How many containers one `logs` follows; kubectl refuses more."""
@@ -56,11 +60,12 @@ class Kubectl:
     """A Cluster behind `program`. `env` pins the cluster (see `nvsx.cluster.context`), `context` is its name for hints.
 
     `mark` (the run's id) is carried by every process, so that what a killed nvsx left behind can be found.
+    `patience_s`: how long the server may take for one answer.
     """
 
     def __init__(
         self, *, env: Mapping[str, str], clock: Clock, cwd: str = "/", context: str = "", program: str = "kubectl",
-        mark: str = "",
+        mark: str = "", patience_s: float = REQUEST_TIMEOUT_S,
     ) -> None:  # fmt: skip
         self.context = context
         self._env = {**env, **_OWN_VARIABLES}
@@ -68,6 +73,7 @@ class Kubectl:
         self._cwd = cwd
         self._program = program
         self._mark = mark
+        self._patience_s = patience_s
         self._shared = Shared()
         self._first_uid = ""
         self._identified_at = float("-inf")
@@ -93,7 +99,7 @@ class Kubectl:
 
     async def get(self, url: str) -> Object:
         """One document at a raw API path."""
-        arguments = _get(url)
+        arguments = self._get(url)
         command = self._shown(arguments)
         found = document(await self.read(*arguments), command)
         if found.get("kind") == "Status" and found.get("status") == "Failure":
@@ -128,6 +134,7 @@ class Kubectl:
                         yield event
             await self._ended(process, command)
         finally:
+            self._identified_at = float("-inf")  # whatever ended it may have put another cluster behind the context
             await process.close()
 
     async def logs(
@@ -168,8 +175,11 @@ class Kubectl:
 
     # The doors below it, for doctor and mongosh.
 
-    async def read(self, *arguments: str, stdin: bytes = b"", timeout_s: float = DEADLINE_S) -> bytes:
-        """Stdout of a kubectl that reads and has succeeded; Refused for anything else than a read."""
+    async def read(self, *arguments: str, stdin: bytes = b"", timeout_s: float = 0.0) -> bytes:
+        """Stdout of a kubectl that reads and has succeeded; Refused for anything else than a read.
+
+        It is ended after `timeout_s`; 0: a little later than it should give up by itself.
+        """
         answer = await self._capture(arguments, stdin, timeout_s)
         # A failed list prints an empty List: stdout means nothing unless the exit status is 0.
         self._raise_unless_done(answer.exit_code, answer.stderr.decode("utf-8", "replace"), self._shown(arguments))
@@ -189,8 +199,8 @@ class Kubectl:
         named = [_part(what, "resource") + (f".{_subdomain(group, 'group')}" if group else "")]
         options = [f"--subresource={_part(subresource, 'subresource')}"] if subresource else []
         options += [f"--namespace={_part(namespace, 'namespace')}"] if namespace else ["--all-namespaces"]
-        arguments = ["auth", "can-i", _part(verb, "verb"), *named, *options, _request_timeout()]
-        answer = await self._capture(arguments, b"", DEADLINE_S)
+        arguments = ["auth", "can-i", _part(verb, "verb"), *named, *options, self._request_timeout()]
+        answer = await self._capture(arguments, b"")
         said = answer.stdout.strip()[:3]
         if answer.exit_code == 1 and said.startswith(b"no"):
             return False
@@ -199,8 +209,24 @@ class Kubectl:
             raise garbled(answer.stdout, self._shown(arguments))
         return True
 
-    async def _capture(self, arguments: Sequence[str], stdin: bytes, timeout_s: float) -> processes.Captured:
+    async def client_version(self) -> str:
+        """Version of the kubectl at hand, such as `v1.34.1`; asks no server."""
+        arguments = ["version", "--client", "-o", "json"]
+        return git_version(document(await self.read(*arguments), self._shown(arguments)), "clientVersion")
+
+    async def probe(self) -> Probe:
+        """Ask the server who it is, and read off how long it took and what time it has there."""
+        arguments = ["version", "-o", "json", "--v=8", self._request_timeout()]
+        began = self._clock.monotonic()
+        answer = await self._capture(arguments, b"")
+        elapsed, now = self._clock.monotonic() - began, self._clock.now()
+        stderr = answer.stderr.decode("utf-8", "replace")
+        self._raise_unless_done(answer.exit_code, stderr, self._shown(arguments))
+        return probe_of(document(answer.stdout, self._shown(arguments)), stderr, elapsed, now)
+
+    async def _capture(self, arguments: Sequence[str], stdin: bytes, timeout_s: float = 0.0) -> processes.Captured:
         """An answer in time and of bearable size, whatever it says."""
+        timeout_s = timeout_s or self._patience_s + SPARE_S
         argv = [self._program, *read_only(arguments)]
         command = self._shown(arguments)
         try:
@@ -237,7 +263,7 @@ class Kubectl:
         return Listing(objects, version)
 
     async def _page(self, url: str, resource: str) -> Page:
-        arguments = _get(url)
+        arguments = self._get(url)
         return await page(await self.read(*arguments), resource, self._shared, self._shown(arguments))
 
     async def _same_cluster(self) -> None:
@@ -267,6 +293,14 @@ class Kubectl:
         if exit_code != 0:
             raise classify(stderr, command=command, kubectl=self._hinted)
 
+    def _get(self, url: str) -> tuple[str, ...]:
+        if not url.startswith("/"):
+            raise NotFound(f"{url!r} is no path of the API")
+        return ("get", "--raw", url, self._request_timeout())
+
+    def _request_timeout(self) -> str:
+        return f"--request-timeout={self._patience_s:g}s"
+
     def _shown(self, arguments: Sequence[str]) -> str:
         return shlex.join([self._program, *arguments])
 
@@ -287,16 +321,6 @@ def _logs(namespace: str, selector: str, pod: str, since: float) -> list[str]:
     if pod:
         return [*arguments, _subdomain(pod, "pod")]
     return [*arguments, f"--selector={selector}", f"--max-log-requests={LOG_STREAMS}"]
-
-
-def _get(url: str) -> list[str]:
-    if not url.startswith("/"):
-        raise NotFound(f"{url!r} is no path of the API")
-    return ["get", "--raw", url, _request_timeout()]
-
-
-def _request_timeout() -> str:
-    return f"--request-timeout={REQUEST_TIMEOUT_S}s"
 
 
 def _with(url: str, **parameters: str) -> str:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from nvsx.messages import Message
     from nvsx.settings import Settings
-    from nvsx.sim.catcher import Message
 
 DEFAULT_SPEED = 30.0
 FLAGSHIP = "gpu-off-bus"
@@ -53,4 +53,5 @@ def _keep_messages(messages: list[Message], base: Path, *, told: bool) -> None:
     file = base / "messages.txt"
     file.write_text("".join(f"{m.method} {m.url}\n{m.body}\n\n" for m in messages), encoding="utf-8")
     if told:
-        warn(f"  nothing left this machine; {len(messages)} messages would have been sent: {file}")
+        count = f"{len(messages)} message{'' if len(messages) == 1 else 's'}"
+        warn(f"  nothing left this machine; {count} would have been sent: {file}")

@@ -1,4 +1,4 @@
-"""`nvsx explain`: which runbook a message would start and why, and why the others would not."""
+"""`nvsx explain`: why something started a run, or did not; and which runbook a message would start."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.app.explaining import Explained
+    from nvsx.app.past import Past
+    from nvsx.ledger import DecisionRow
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
 
@@ -21,12 +23,16 @@ CloudEvent of the exporter, or what PagerDuty, Alertmanager, Grafana, Opsgenie, 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("event", metavar="EVENT.json", help="the message, or - for standard input")
+    parser.add_argument(
+        "event", metavar="WHAT", help="a run's id, a node, an alias or `last`; or EVENT.json, or - for standard input"
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="form (default table)")
     parser.epilog = f"{_FORMS}\n\n{parser.epilog}"
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
+    if not _is_message(args.event):
+        return _explain_past(args, settings)
     from nvsx.app.explaining import explain
     from nvsx.catalog import Catalog
 
@@ -41,6 +47,91 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     for line in _drawn(explained, catalog.where, paint):
         say(line)
     return Exit.DONE
+
+
+def _is_message(word: str) -> bool:
+    """Whether a word names a file: one that is there, or that looks like one."""
+    import os
+
+    return word == "-" or word.endswith((".json", ".yaml")) or "/" in word or os.path.isfile(word)  # noqa: PTH113
+
+
+def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
+    from nvsx.app.past import past
+    from nvsx.app.recorded import reader_of
+
+    reader = reader_of(settings.state_dir)
+    try:
+        found = past(reader, args.event)
+    finally:
+        reader.close()
+    if args.output == "json":
+        import json
+
+        answer = {
+            "v": 1,
+            "decisions": [one._asdict() for one in found.decisions],
+            "runs": [one._asdict() for one in found.runs.values()],
+            "evidence": [
+                {**one._asdict(), "payload": one.payload.decode("utf-8", "replace")} for one in found.evidence
+            ],
+        }
+        say(json.dumps(answer, ensure_ascii=False, indent=2))
+        return Exit.DONE
+    for line in _drawn_past(found, paint_for(1, settings.color, deep=settings.deep_color)):
+        say(line)
+    return Exit.DONE
+
+
+_SIGNS = {
+    # verdict: (sign, colour, what it means)
+    "start": ("●", "green", "started"),
+    "queue": ("◆", "cyan", "queued"),
+    "attach": ("○", "grey", "belongs to"),
+    "duplicate": ("○", "grey", "was answered before with"),
+    "ignore": ("✗", "yellow", "started nothing"),
+    "refuse": ("✗", "red", "refused"),
+}
+
+
+def _drawn_past(found: Past, paint: Paint) -> Iterator[str]:
+    from nvsx.cells import printable, width
+
+    for one in found.decisions:
+        yield from _decision(one, found, paint)
+        if len(found.decisions) == 1 or one is found.decisions[0]:
+            others = [other for other in one.considered if other[0] != one.runbook]
+            column = max((width(str(other[0])) for other in others), default=0)
+            for name, _, reason, *_ in others:
+                yield f"    {paint(printable(f'{name:<{column}}  {reason}'), 'grey')}"
+    if found.evidence:
+        yield ""
+        yield "what was said:"
+        for said in found.evidence:
+            summary = printable(said.summary or f"{said.size} bytes")
+            yield f"  {_stamp(said.at)}  {printable(said.source)}  {summary}"
+        if found.more:
+            yield f"  and {found.more} more, which were only counted"
+
+
+def _decision(one: DecisionRow, found: Past, paint: Paint) -> Iterator[str]:
+    from nvsx.cells import printable
+
+    sign, color, word = _SIGNS.get(one.verdict, ("?", "yellow", one.verdict))
+    about = f" on {printable(one.node)}" if one.node else ""
+    yield f"{_stamp(one.at)}  {printable(one.source)}{about}: {printable(one.summary) or 'no summary'}"
+    run = found.runs.get(one.run_id)
+    which = f" {one.run_id}" if one.run_id else ""
+    ended = f" ({run.status})" if run else ""
+    runbook = f" {paint(printable(one.runbook), 'white', bold=True)}," if one.runbook else ""
+    rule = f"  {paint(printable(one.rule), 'grey')}" if one.rule else ""
+    yield f"  {paint(sign, color)} {word}{runbook}{which}{ended}: {printable(one.reason)}{rule}"
+
+
+def _stamp(at: float) -> str:
+    from time import gmtime, strftime
+
+    return strftime("%Y-%m-%d %H:%M:%SZ", gmtime(at))
 
 
 def _message(name: str) -> tuple[str, bytes]:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runbook", metavar="RUNBOOK", help="name or nickname, see `nvsx list`")
+    parser.add_argument("runbook", metavar="RUNBOOK", nargs="?", default="", help="name or nickname, see `nvsx list`")
     parser.add_argument("--target-node", default="", metavar="NODE", help="name or alias of the node")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done and seen; reads only")
     parser.add_argument(
         "--since", type=_duration, metavar="TIME", help="count evidence from this long ago, such as 15m"
     )
     parser.add_argument("--drill", action="store_true", help="run the baseline and inject stages too")
+    parser.add_argument("--resume", default="", metavar="ID", help="go on with a run whose process died")
+    parser.add_argument("--force", action="store_true", help="even where one is under way on that node")
     parser.add_argument("--yes", action="store_true", help="do not ask for the node's name before a drill")
     output_arguments(parser)
 
@@ -33,7 +35,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.app.live import Request, Session, run_live
     from nvsx.catalog import Catalog
     from nvsx.clock import RealClock
+    from nvsx.errors import UsageError
 
+    if bool(args.resume) == bool(args.runbook):
+        raise UsageError(
+            "name either a runbook, or a run with --resume", hint="nvsx run RUNBOOK, or: nvsx run --resume ID"
+        )
+    if args.resume:
+        return _resume(args, settings)
     runbook = Catalog.for_settings(settings).load(args.runbook)
     if args.drill:
         _confirm_drill(args)
@@ -41,7 +50,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     clock = RealClock()
     session = Session(settings, clock, random.Random())  # noqa: S311 - a run's id, not a secret
     sink = (lambda: sink_for(args, settings, clock.now)) if not args.dry_run else None
-    request = Request(runbook, args.target_node, args.since, drill=args.drill, dwell=dwells(args))
+    request = Request(runbook, args.target_node, args.since, drill=args.drill, dwell=dwells(args), force=args.force)
     if sink is None:
         from nvsx.app.dryrun import dry_run
         from nvsx.terminal import say
@@ -52,6 +61,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             rmtree(session.places.run_dir, ignore_errors=True)
         return 0
     return asyncio.run(run_live(request, session, sink))
+
+
+def _resume(args: argparse.Namespace, settings: Settings) -> int:
+    import asyncio
+
+    from nvsx import assets
+    from nvsx.app.live import Session
+    from nvsx.app.resuming import resume_live
+    from nvsx.clock import RealClock
+
+    assets.preload()
+    clock = RealClock()
+    session = Session(settings, clock, random.Random())  # noqa: S311 - a directory's name, not a secret
+    return asyncio.run(resume_live(args.resume, session, lambda: sink_for(args, settings, clock.now)))
 
 
 def _confirm_drill(args: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nvsx.terminal import paint_for, say, size, table
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from nvsx.app.openruns import OnRecord
     from nvsx.app.status import HeldNode, Status
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -22,38 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
+    from nvsx.app.openruns import run_lines, worth_knowing
+    from nvsx.app.present import look_once
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
 
     clock = RealClock()
-    context, status = asyncio.run(_look(settings, clock))
+    context, status = asyncio.run(look_once(settings, clock))
+    now = clock.now()
+    record = worth_knowing(settings.state_dir, now)
     if args.output == "json":
-        _say_json(context, status)
+        _say_json(context, status, record)
     else:
         paint = paint_for(1, settings.color, deep=settings.deep_color)
-        for line in _drawn(context, status, clock.now(), paint):
+        for line in (*_drawn(context, status, now, paint), *run_lines(record, now, paint)):
             say(line)
     return Exit.BLIND if status.blind else Exit.DONE
-
-
-async def _look(settings: Settings, clock: Any) -> tuple[str, Status]:
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from nvsx.app.live import DEFAULT_PATH, shown_commands
-    from nvsx.app.status import look
-    from nvsx.cluster.context import pin_context
-    from nvsx.cluster.kubectl import Kubectl
-    from nvsx.settings import process_environment
-
-    environment = process_environment(settings)
-    environment.setdefault("PATH", DEFAULT_PATH)
-    with TemporaryDirectory(prefix="nvsx-") as directory, shown_commands(verbose=settings.verbose):
-        pinned = await pin_context(
-            environment, directory=Path(directory), clock=clock, wanted=settings.context, cwd=directory
-        )
-        kubectl = Kubectl(env=pinned.env, clock=clock, cwd=directory, context=pinned.context)
-        return pinned.context, await look(kubectl, settings.namespace)
 
 
 def _drawn(context: str, status: Status, now: float, paint: Paint) -> Iterator[str]:
@@ -71,11 +56,11 @@ def _drawn(context: str, status: Status, now: float, paint: Paint) -> Iterator[s
         yield f"{paint('pods', 'grey')}     {_pods(status, paint)}"
     if status.nodes:
         yield ""
-        yield from _table(status, now)
+        yield from _table(status, now, paint)
 
 
 def _summary(status: Status, paint: Paint) -> str:
-    held = sum(1 for node in status.nodes if node.state != "fault")
+    held = sum(1 for node in status.nodes if node.held)
     faulty = len(status.nodes) - held
     if not status.nodes:
         return f"{status.gpu_nodes} with GPUs, {paint('none quarantined, no fault', 'green')}"
@@ -100,15 +85,17 @@ def _pods(status: Status, paint: Paint) -> str:
     return paint(f"{len(status.unready)} of {status.pods} not ready: {names}{more}", "yellow")
 
 
-def _table(status: Status, now: float) -> Iterator[str]:
-    """Two lines for a node: what people call it and where it stands; its raw name, faults and what it waits for."""
+def _table(status: Status, now: float, paint: Paint) -> Iterator[str]:
+    """Two lines for a node: what people call it and where it stands; its raw name and faults. Below them what people
+    must know besides: that they are needed, and what does not go together.
+    """
     from nvsx.app.status import age
     from nvsx.cells import clip, printable
     from nvsx.terminal import is_terminal
 
     cells = size()[0] if is_terminal(1) else 0
     rows = [
-        (node.alias, node.state, age(node.since, now), printable(node.waits_for or ", ".join(node.faults)))
+        (node.alias, node.state, age(node.since, now), printable(node.waits_for or node.reason))
         for node in status.nodes
     ]
     heading, *lines = table(("NODE", "STATE", "SINCE", "WAITS FOR"), rows, cells=cells).split("\n")
@@ -126,8 +113,10 @@ def _facts(node: HeldNode) -> Iterator[str]:
         yield "opted out of NVSentinel"
 
 
-def _say_json(context: str, status: Status) -> None:
+def _say_json(context: str, status: Status, record: OnRecord) -> None:
     import json
+
+    from nvsx.app.openruns import run_data
 
     answer = {
         "v": 1,
@@ -138,6 +127,7 @@ def _say_json(context: str, status: Status) -> None:
         "pods": None
         if "NVSentinel's pods" in status.blind
         else {"total": status.pods, "not_ready": [pod._asdict() for pod in status.unready]},
+        "runs": run_data(record),
         "blind": {
             what: {"code": error.code, "message": error.message, "hint": error.hint, "command": error.command}
             for what, error in status.blind.items()

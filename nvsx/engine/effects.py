@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from nvsx.engine.environment import expand, read_outputs, variables
+from nvsx.engine.history import MOST_UNKNOWN, NEW_RUN
 from nvsx.engine.output import OutputLines
 from nvsx.engine.plan import incident_key
 from nvsx.errors import NvsxError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nvsx.clock import Clock
     from nvsx.cluster.processes import Ended
     from nvsx.engine.environment import Moment
+    from nvsx.engine.history import CutOff, History, PastEffect
     from nvsx.engine.masks import Masker
     from nvsx.engine.plan import KubectlGuard, Plan, Scripts
     from nvsx.engine.telling import Teller
@@ -37,6 +39,11 @@ SETTLED: tuple[HookOutcome, ...] = ("ok", "not_configured")
 
 Role = Literal["prerequisite", "action", "hook"]
 
+ON_UNKNOWN: dict[Role, str] = {"prerequisite": "retry", "action": "fail", "hook": "retry"}
+"""What is done about an effect that was cut off: an action may have written to the cluster, and is not repeated."""
+
+_UNKNOWN = "cut off when nvsx was killed: whether it did its work is not known"
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -50,6 +57,8 @@ class Effect:
     retry: Retry = ONCE
     expect: tuple[str, ...] = ()
     deadline: float | None = None  # monotonic; no attempt lasts or starts beyond it
+    on_unknown: str = ""  # "retry", "skip", "fail"; "" is the default of the role
+    scope: str = ""  # in its key, in the place of the stage: for those that a stage may run several times
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,16 @@ class Result:
     missing: tuple[str, ...] = ()  # `expect` texts that its output did not have
     text: str = ""  # the output's last lines, escaped and masked
     outputs: Mapping[str, str] = field(default_factory=dict)
+    excused: bool = False  # cut off, and the runbook says to go on without it
 
     @property
     def ok(self) -> bool:
         return self.outcome == "ok"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it counts as a failure."""
+        return self.outcome not in SETTLED and not self.excused
 
 
 class ProcessRunner(Protocol):
@@ -98,6 +113,7 @@ class Effects:
         guard: KubectlGuard,
         masker: Masker,
         run_process: ProcessRunner,
+        history: History = NEW_RUN,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -107,9 +123,10 @@ class Effects:
         self._guard = guard
         self._masker = masker
         self._run_process = run_process
-        self._outputs: dict[str, str] = {}
-        self._key = ""
-        self._count = 0
+        self._past = history.effects
+        self._outputs = history.outputs
+        self._key = history.incident_key
+        self._count = history.effects_begun
 
     def incident_key(self, incident: Incident) -> str:
         """The run's incident key: settled the first time it is needed once the fault is known, then never changed."""
@@ -122,7 +139,11 @@ class Effects:
 
     async def run(self, effect: Effect, incident: Incident, moment: Callable[[], Moment]) -> Result:
         """Run an effect with its retries. `moment` is asked at each attempt, because time goes on."""
-        attempt = 1
+        past = self._past.get(self._key_of(effect, moment()))
+        known = self._recall(effect, past) if past else None
+        if known is not None:
+            return known
+        attempt = past.attempt + 1 if past else 1
         result, final = await self._attempt(effect, attempt, incident, moment())
         while not final:
             await asyncio.sleep(_pause(effect, attempt))
@@ -131,9 +152,41 @@ class Effects:
         self._outputs.update(result.outputs)
         return result
 
-    def _is_final(self, effect: Effect, attempt: int, outcome: HookOutcome) -> bool:
+    async def own_up(self, cut_off: Sequence[CutOff]) -> None:
+        """Record and say what was under way when nvsx was killed: nobody can tell any more how it ended."""
+        for one in cut_off:
+            await self._record(
+                EffectEnded(
+                    self._plan.run_id, self._clock.now(), one.key, one.attempt, "unknown", None, detail=_UNKNOWN
+                )
+            )
+            if one.role != "prerequisite":
+                self._teller.say(
+                    Hook(one.stage, one.name, one.script, one.attempt, "end", "unknown", None, 0.0, _UNKNOWN, False)
+                )
+
+    def _recall(self, effect: Effect, past: PastEffect) -> Result | None:
+        """What came of an effect before nvsx was killed; None where it is to be tried (again)."""
+        if effect.role == "prerequisite":  # only reads, and what they said is not kept
+            return None
+        if past.outcome == "unknown":
+            policy = effect.on_unknown or ON_UNKNOWN[effect.role]
+            if policy == "retry" and past.unknown < MOST_UNKNOWN:
+                return None
+            return Result("unknown", detail=_UNKNOWN, excused=policy == "skip")
+        spent = past.attempt - past.unknown >= effect.retry.attempts or self._left(effect) <= 0
+        if past.outcome in SETTLED or spent:
+            return Result(past.outcome, past.exit_code, past.detail, past.missing, "", past.outputs)
+        return None
+
+    def _key_of(self, effect: Effect, moment: Moment) -> str:
+        return f"{self._plan.run_id}/{effect.scope or moment.stage or 'run'}/{effect.name}"
+
+    def _is_final(self, effect: Effect, key: str, attempt: int, outcome: HookOutcome) -> bool:
         """Whether another attempt makes no sense, is not wanted, or would come after the deadline."""
-        return outcome in SETTLED or attempt >= effect.retry.attempts or self._left(effect) <= _pause(effect, attempt)
+        past = self._past.get(key)
+        counted = attempt - (past.unknown if past else 0)
+        return outcome in SETTLED or counted >= effect.retry.attempts or self._left(effect) <= _pause(effect, attempt)
 
     def _left(self, effect: Effect) -> float:
         """Seconds until the effect's deadline."""
@@ -142,12 +195,20 @@ class Effects:
     async def _attempt(self, effect: Effect, attempt: int, incident: Incident, moment: Moment) -> tuple[Result, bool]:
         """One attempt: its result, and whether it is the last."""
         plan, began = self._plan, self._clock.monotonic()
-        key = f"{plan.run_id}/{moment.stage or 'run'}/{effect.name}"
+        key = self._key_of(effect, moment)
         visible = effect.role != "prerequisite"
         if visible:
             self._say_hook(effect, moment, attempt, phase="begin")
         intended = EffectIntended(
-            plan.run_id, self._clock.now(), moment.stage, effect.role, effect.name, effect.script, attempt, key
+            plan.run_id,
+            self._clock.now(),
+            moment.stage,
+            effect.role,
+            effect.name,
+            effect.script,
+            attempt,
+            key,
+            self.incident_key(incident) if visible else "",
         )
         stopped: asyncio.CancelledError | None = None
         try:
@@ -161,10 +222,18 @@ class Effects:
         except OSError as error:
             result = Result("failed", detail=f"not started: {error}")
         ended = EffectEnded(
-            plan.run_id, self._clock.now(), key, attempt, result.outcome, result.exit_code, dict(result.outputs)
+            plan.run_id,
+            self._clock.now(),
+            key,
+            attempt,
+            result.outcome,
+            result.exit_code,
+            dict(result.outputs),
+            result.missing,
+            result.detail,
         )
         await self._record(ended)
-        final = stopped is not None or self._is_final(effect, attempt, result.outcome)
+        final = stopped is not None or self._is_final(effect, key, attempt, result.outcome)
         if visible:
             elapsed = self._clock.monotonic() - began
             self._say_hook(effect, moment, attempt, phase="end", result=result, elapsed_s=elapsed, final=final)
@@ -175,6 +244,7 @@ class Effects:
     async def _start(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, key: str) -> Result:
         self._count += 1
         output_file = Path(self._plan.run_dir) / f"output-{self._count}"
+        output_file.unlink(missing_ok=True)  # of an attempt that was cut off
         output_file.touch(mode=0o600)
         env = self._environment(effect, attempt, incident, moment, key, output_file)
         lines = OutputLines(masker=self._masker, expect=effect.expect)

@@ -11,6 +11,7 @@ from nvsx.errors import NvsxError
 from nvsx.events import Note
 
 if TYPE_CHECKING:
+    from nvsx.engine.history import PastStage
     from nvsx.engine.plan import Plan
     from nvsx.engine.telling import Teller
     from nvsx.journal import Entry, StageEnded
@@ -42,11 +43,19 @@ class Recorder:
         except (NvsxError, OSError) as error:
             self._complain(f"not recorded: {error}")
 
-    async def stage_ended(self, entry: StageEnded, elapsed_s: float) -> None:
+    async def stage_ended(self, entry: StageEnded) -> None:
         await self.record(entry)
         facts = asdict(entry)
         del facts["run_id"]
-        self._report["stages"].append({**facts, "elapsed_s": round(elapsed_s, 3)})
+        self._report["stages"].append({**facts, "elapsed_s": round(entry.elapsed_s, 3)})
+        self.report()
+
+    def recall(self, stage: str, past: PastStage, at: float) -> None:
+        """A stage that ended before nvsx was killed belongs into the report file, and is in the journal already."""
+        self._report["stages"].append(
+            {"at": at, "stage": stage, "status": past.status, "reason": past.reason, "inferred": past.inferred,
+             "decided_at": past.decided_at, "elapsed_s": round(past.elapsed_s, 3)}
+        )  # fmt: skip
         self.report()
 
     def report(self, **facts: Any) -> None:

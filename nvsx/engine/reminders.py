@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.durations import format_duration
-from nvsx.engine.effects import SETTLED, Effect
+from nvsx.engine.effects import Effect
 from nvsx.engine.environment import Moment
 from nvsx.events import Note
 from nvsx.model import DEFAULT_HOOK_TIMEOUT_S
@@ -39,7 +39,16 @@ def reminder_times() -> Iterator[float]:
 class Reminders:
     """Says what a stage waits for; runs the run-level `onReminder` and, the first time it is blind, `onBlind`."""
 
-    def __init__(self, plan: Plan, clock: Clock, teller: Teller, effects: Effects, watching: Watching) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        clock: Clock,
+        teller: Teller,
+        effects: Effects,
+        watching: Watching,
+        *,
+        told_blind: bool = False,
+    ) -> None:
         self._plan = plan
         self._clock = clock
         self._teller = teller
@@ -47,7 +56,7 @@ class Reminders:
         self._watching = watching
         self._nudges: set[asyncio.Task[None]] = set()
         self.hooks_failed = 0
-        self.told_blind = False
+        self.told_blind = told_blind
 
     @asynccontextmanager
     async def while_waiting(self, stage: Stage, began: float) -> AsyncIterator[None]:
@@ -91,7 +100,10 @@ class Reminders:
         self._teller.say(Note("narration", text, stage_id))
 
     async def _remind(self, stage: Stage, began: float) -> None:
+        first = self._clock.monotonic() - began  # above 0 where the stage goes on after a restart
         for seconds in reminder_times():
+            if seconds < first:
+                continue
             await asyncio.sleep(max(0.0, began + seconds - self._clock.monotonic()))
             verdict, missing = self._watching.present(stage.id)
             if not missing:
@@ -104,17 +116,18 @@ class Reminders:
             name = "onBlind" if is_blind and not self.told_blind else "onReminder"
             self.told_blind = self.told_blind or is_blind
             if name in self._plan.runbook.hooks:
-                nudge = asyncio.create_task(self._nudge(name, stage, began, missing), name=f"{name} of {stage.id}")
+                nudge = asyncio.create_task(self._nudge(name, stage, began, seconds, missing))
                 self._nudges.add(nudge)
                 nudge.add_done_callback(self._nudges.discard)
 
-    async def _nudge(self, name: str, stage: Stage, began: float, missing: str) -> None:
+    async def _nudge(self, name: str, stage: Stage, began: float, seconds: float, missing: str) -> None:
         fault = self._watching.incident.fault_time
         now = self._clock.now()
         moment = Moment(stage.id, "", self._clock.monotonic() - began, max(0.0, now - fault) if fault else 0.0, missing)
-        effect = Effect("hook", name, self._plan.runbook.hooks[name], DEFAULT_HOOK_TIMEOUT_S)
+        scope = f"{stage.id}/{format_duration(seconds)}"
+        effect = Effect("hook", name, self._plan.runbook.hooks[name], DEFAULT_HOOK_TIMEOUT_S, scope=scope)
         result = await self._effects.run(effect, self._watching.incident, lambda: moment)
-        self.hooks_failed += result.outcome not in SETTLED
+        self.hooks_failed += result.failed
 
 
 def count_files(directory: str) -> int:

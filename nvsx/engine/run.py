@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nvsx.cluster.processes import run_process
-from nvsx.engine.effects import SETTLED, Effect, Effects
+from nvsx.durations import format_duration
+from nvsx.engine.effects import Effect, Effects
 from nvsx.engine.environment import Moment
+from nvsx.engine.history import NEW_RUN
 from nvsx.engine.masks import Masker
 from nvsx.engine.recording import Recorder
 from nvsx.engine.reminders import Reminders, count_files
@@ -16,10 +18,12 @@ from nvsx.engine.stages import StageRunner
 from nvsx.engine.telling import Teller
 from nvsx.engine.watching import Watching, as_event
 from nvsx.errors import Exit
-from nvsx.events import Finish, Start
+from nvsx.events import Finish, Note, Start
 from nvsx.journal import RunBegan, RunEnded
 from nvsx.model import DEFAULT_HOOK_TIMEOUT_S
-from nvsx.watches.incident import Incident
+from nvsx.watches.clockwork import instants, phases, time_to_repair
+from nvsx.watches.incident import Incident, told
+from nvsx.watches.moments import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from nvsx.clock import Clock
     from nvsx.cluster.view import View
     from nvsx.engine.effects import ProcessRunner
+    from nvsx.engine.history import History
     from nvsx.engine.plan import KubectlGuard, Plan, Scripts
     from nvsx.engine.stages import StageResult
     from nvsx.events import Status
@@ -81,19 +86,24 @@ class Run:
         scripts: Scripts,
         guard: KubectlGuard,
         run_process: ProcessRunner = run_process,
+        history: History = NEW_RUN,
     ) -> None:
         self._plan = plan
         self._clock = clock
         self._guard = guard
-        self._teller = Teller(sink, clock, run_id=plan.run_id, cluster=plan.cluster)
-        self._effects = Effects(plan, clock, journal, self._teller, scripts, guard, Masker(plan.secrets), run_process)
-        incident = Incident(node=plan.target_node, since=plan.since, namespace=plan.namespace)
-        planned = [stage for stage in plan.stages if plan.runs(stage)]
+        self._history = history
+        self._teller = Teller(sink, clock, run_id=plan.run_id, cluster=plan.cluster, first=history.next_seq)
+        self._effects = Effects(
+            plan, clock, journal, self._teller, scripts, guard, Masker(plan.secrets), run_process, history
+        )
+        incident = _incident(plan, history)
+        planned = [stage for stage in plan.stages if plan.runs(stage) and stage.id not in history.stages]
         self._watching = Watching(view, clock, planned, incident, on_change=self._on_change)
         self._recorder = Recorder(plan, journal, self._teller)
-        self._reminders = Reminders(plan, clock, self._teller, self._effects, self._watching)
+        told_blind = any(key.endswith("/onBlind") for key in history.effects)
+        self._reminders = Reminders(plan, clock, self._teller, self._effects, self._watching, told_blind=told_blind)
         self._stage_runner = StageRunner(
-            plan, clock, self._teller, self._recorder, self._effects, self._watching, self._reminders
+            plan, clock, self._teller, self._recorder, self._effects, self._watching, self._reminders, history
         )
         self._stopping: tuple[Status, int] | None = None
         self._stop_at_once = False
@@ -106,28 +116,27 @@ class Run:
         """Stop the stage that runs, then go on to postmortem; when already stopping, stop that as well."""
         if self._stopping is None:
             self._stopping = (status, exit_code)
+            self._stage_runner.stopped = status
         if self._current is not None:
             self._current.cancel()
         else:
             self._stop_at_once = True
 
     async def execute(self) -> Outcome:
-        """Run everything. Raises nothing that the runbook, the cluster or the user can cause."""
+        """Run everything, or what is left of it where the run has a history. Raises nothing that the runbook, the
+        cluster or the user can cause.
+        """
         self._began = self._clock.monotonic()
         plan = self._plan
-        await self._recorder.record(
-            RunBegan(
-                plan.run_id,
-                self._clock.now(),
-                plan.runbook.name,
-                plan.runbook.text,
-                plan.target_node,
-                plan.cluster,
-                plan.trigger.incident_key,
-                {"source": plan.trigger.source, **plan.trigger.facts},
-            )
-        )
+        await self._recorder.record(_began(plan, self._clock.now()))
         self._say_start()
+        if not self._history.is_new:
+            self._began -= max(0.0, self._clock.now() - self._history.began)
+            down = format_duration(self._history.downtime_s)
+            self._teller.say(
+                Note("record", f"the run goes on from its record; nvsx was not there for {down}", level="warning")
+            )
+            await self._effects.own_up(self._history.cut_off)
         self._watching.start()
         try:
             stages = list(plan.stages)
@@ -164,6 +173,12 @@ class Run:
                     continue
                 result = await self._stage_runner.run(stage)
                 self._account(result)
+                if result.status in ("interrupted", "cancelled"):  # before nvsx was killed: only the end is left
+                    self._stopping = (self._history.stopped, _EXIT_BY_STATUS[self._history.stopped])
+                    self._outcome.status, self._outcome.exit_code = self._stopping
+                    self._outcome.reason = f"during {result.stage}"
+                    await self._skip(stages[position + 1 :], "the run was interrupted")
+                    return
                 if result.status != "pass":
                     await self._failed(result)
                     await self._skip(stages[position + 1 :], f"{result.stage} did not pass")
@@ -184,7 +199,9 @@ class Run:
         self._outcome.hooks_failed += result.hooks_failed
         fault = self._watching.incident.fault_time
         if result.stage == "recover" and result.status == "pass" and fault:
-            self._outcome.mttr_s = max(0.0, result.decided_at - fault)
+            # By what the cluster tells, where it tells: a run that looked late must not make a repair longer.
+            told = time_to_repair(self._watching.incident.moments)
+            self._outcome.mttr_s = max(0.0, result.decided_at - fault) if told is None else told
 
     async def _failed(self, result: StageResult) -> None:
         outcome = self._outcome
@@ -231,19 +248,25 @@ class Run:
             max(0.0, self._clock.now() - fault) if fault else 0.0,
             result.reason if result else self._outcome.reason,
         )
-        effect = Effect("hook", name, hooks[name], DEFAULT_HOOK_TIMEOUT_S)
+        effect = Effect("hook", name, hooks[name], DEFAULT_HOOK_TIMEOUT_S, scope="run")
         ended = await self._effects.run(effect, self._watching.incident, lambda: moment)
-        self._outcome.hooks_failed += ended.outcome not in SETTLED
+        self._outcome.hooks_failed += ended.failed
 
     async def _finish(self) -> None:
         outcome, counts = self._outcome, self._guard.counts()
         if outcome.hooks_failed:
             outcome.exit_code = outcome.exit_code or Exit.FAILED
         outcome.verdict = verdict_words(outcome)
+        await self._stage_runner.note_incident()
         await self._recorder.record(
             RunEnded(self._plan.run_id, self._clock.now(), outcome.status, outcome.exit_code, outcome.hooks_failed)
         )
-        self._recorder.report(status=outcome.status, verdict=outcome.verdict, mttr_s=outcome.mttr_s)
+        self._recorder.report(
+            status=outcome.status,
+            verdict=outcome.verdict,
+            mttr_s=outcome.mttr_s,
+            phases={phase.name: phase.seconds for phase in phases(instants(self._watching.incident.moments))},
+        )
         self._teller.say(
             Finish(
                 ok=outcome.exit_code == Exit.DONE,
@@ -282,6 +305,50 @@ class Run:
 
     def _on_change(self, stage: str, change: Change) -> None:
         self._teller.say(as_event(stage, change))
+
+
+def _incident(plan: Plan, history: History) -> Incident:
+    """What is known of the fault: what the trigger told, or what the node had shown before nvsx was killed."""
+    new = told(Incident(node=plan.target_node, since=plan.since, namespace=plan.namespace), plan.trigger.facts)
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in history.incident.items()
+        if name in Incident._fields and name not in ("node", "namespace", "sighting")
+    }
+    known["moments"] = tuple(Reading(*reading) for reading in known.get("moments", ()))
+    return new._replace(**known)
+
+
+def _began(plan: Plan, now: float) -> RunBegan:
+    """The entry from which a run can be taken up again by another process."""
+    return RunBegan(
+        plan.run_id,
+        now,
+        plan.runbook.name,
+        plan.runbook.text,
+        plan.target_node,
+        plan.cluster,
+        plan.trigger.incident_key,
+        {
+            "source": plan.trigger.source,
+            "file": plan.trigger.file,
+            "incident_key": plan.trigger.incident_key,
+            "facts": dict(plan.trigger.facts),
+        },
+        {
+            "target_alias": plan.target_alias,
+            "context": plan.context,
+            "namespace": plan.namespace,
+            "since": plan.since,
+            "root": plan.root,
+            "run_dir": plan.run_dir,
+            "artifact_dir": plan.artifact_dir,
+            "drill": plan.drill,
+            "repeat_count": plan.repeat_count,
+            "runbook_file": plan.runbook.file,
+            "nvsx_version": plan.nvsx_version,
+        },
+    )
 
 
 def verdict_words(outcome: Outcome) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nvsx.durations import format_duration
-from nvsx.engine.effects import SETTLED, Effect
+from nvsx.engine.effects import Effect
 from nvsx.engine.environment import Moment
+from nvsx.engine.history import NEW_RUN
 from nvsx.engine.watching import NodeGone
 from nvsx.events import Prerequisite, StageBegin, StageEnd
-from nvsx.journal import EvidenceSeen, StageBegan, StageEnded
+from nvsx.journal import EvidenceSeen, IncidentSeen, StageBegan, StageEnded
+from nvsx.runbook.prerequisites import comparison_failure, is_comparison, missing_failure
 
 if TYPE_CHECKING:
     from nvsx.clock import Clock
     from nvsx.engine.effects import Effects, Result
+    from nvsx.engine.history import History, PastStage
     from nvsx.engine.plan import Plan
     from nvsx.engine.recording import Recorder
     from nvsx.engine.reminders import Reminders
@@ -34,9 +36,6 @@ HOOKS_BY_STATUS: dict[Status, tuple[str, ...]] = {
     "blind": ("onFailure",),
 }
 """Which of a stage's hooks a status calls for: the first one that the stage has."""
-
-_NUMBER = re.compile(r"-?\d+")
-_COMPARISON = re.compile(r"\s*(>=|<=|==)\s*(-?\d+)\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ class StageRunner:
         effects: Effects,
         watching: Watching,
         reminders: Reminders,
+        history: History = NEW_RUN,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -84,16 +84,28 @@ class StageRunner:
         self._effects = effects
         self._watching = watching
         self._reminders = reminders
+        self._history = history
+        self._incident = watching.incident
+        self.stopped: Status = "interrupted"  # how a stage ends that is cancelled
 
     async def skip(self, stage: Stage, reason: str) -> StageResult:
         """A stage that does not run is still named: nothing is hidden."""
+        past = self._history.stages.get(stage.id)
+        if past:
+            return await self._recall(stage, past)
         result = StageResult(stage.id, "skipped", 0.0, reason, decided_at=self._clock.now())
         await self._end(result)
         return result
 
     async def run(self, stage: Stage) -> StageResult:
-        """Run a stage to its verdict, say it, then run its hooks. When cancelled, says so and is gone at once."""
-        began = self._clock.monotonic()
+        """Run a stage to its verdict, say it, then run its hooks. When cancelled, says so and is gone at once.
+
+        What of it was done before nvsx was killed is not done again; the time nvsx was down does not count.
+        """
+        past = self._history.stages.get(stage.id)
+        if past:
+            return await self._recall(stage, past)
+        began = self._clock.monotonic() - (self._history.spent_s if stage.id == self._history.stage else 0.0)
         watched = self._watching.has(stage.id)
         waiting_for = self._watching.texts(stage.id) if watched else ()
         self._teller.say(StageBegin(stage.id, stage.title, stage.timeout_s, waiting_for))
@@ -104,7 +116,7 @@ class StageRunner:
             result = await self._verdict(stage, began)
         except asyncio.CancelledError:
             elapsed = self._clock.monotonic() - began
-            await self._end(StageResult(stage.id, "interrupted", elapsed, decided_at=self._clock.now()))
+            await self._end(StageResult(stage.id, self.stopped, elapsed, decided_at=self._clock.now()))
             raise
         await self._end(result)
         failed = await self._hooks(stage, result, began)
@@ -121,6 +133,16 @@ class StageRunner:
             result.decided_at,
             failed,
         )
+
+    async def _recall(self, stage: Stage, past: PastStage) -> StageResult:
+        """The verdict that was reached before nvsx was killed, and then those of its hooks that had not ended."""
+        result = StageResult(stage.id, past.status, past.elapsed_s, past.reason, past.inferred, past.decided_at)
+        self._teller.say(StageEnd(stage.id, past.status, past.elapsed_s, past.reason, past.inferred))
+        self._recorder.recall(stage.id, past, past.decided_at)
+        if past.status not in HOOKS_BY_STATUS:
+            return result
+        failed = await self._hooks(stage, result, self._clock.monotonic() - past.elapsed_s)
+        return replace(result, hooks_failed=failed)
 
     async def _verdict(self, stage: Stage, began: float) -> StageResult:
         status: Status = "pass"
@@ -180,8 +202,8 @@ class StageRunner:
 
     async def _prerequisite(self, requirement: Requirement, stage: Stage, began: float, deadline: float) -> str:
         started = self._clock.monotonic()
-        comparison = _COMPARISON.match(requirement.expect)
-        expect = () if comparison or not requirement.expect else (requirement.expect,)
+        text = "" if is_comparison(requirement.expect) else requirement.expect
+        expect = (text,) if text else ()
         effect = Effect(
             "prerequisite",
             requirement.name,
@@ -191,7 +213,7 @@ class StageRunner:
             deadline=deadline,
         )
         result = await self._effects.run(effect, self._watching.incident, lambda: self._moment(stage.id, began))
-        failure = _requirement_failure(result, comparison)
+        failure = _requirement_failure(result, requirement.expect)
         self._teller.say(
             Prerequisite(requirement.name, not failure, self._clock.monotonic() - started, failure, stage.id)
         )
@@ -209,10 +231,13 @@ class StageRunner:
             retry=stage.retry,
             expect=stage.expect,
             deadline=deadline,
+            on_unknown=stage.on_unknown,
         )
         result = await self._effects.run(effect, self._watching.incident, lambda: self._moment(stage.id, began))
         if result.outcome == "timeout":
             raise StageLate(f"action {stage.action.script}: {result.detail}")
+        if result.excused:
+            return
         if not result.ok:
             raise StageFailed(f"action {stage.action.script}: {result.detail}")
         if result.missing:
@@ -227,9 +252,11 @@ class StageRunner:
             if name is None or name not in stage.hooks:
                 continue
             moment = self._moment(stage.id, began, result)
-            effect = Effect("hook", name, stage.hooks[name], stage.hook_timeout_s, retry=stage.retry)
+            effect = Effect(
+                "hook", name, stage.hooks[name], stage.hook_timeout_s, retry=stage.retry, on_unknown=stage.on_unknown
+            )
             outcome = await self._effects.run(effect, self._watching.incident, lambda moment=moment: moment)  # type: ignore[misc]
-            failed += outcome.outcome not in SETTLED
+            failed += outcome.failed
         return failed
 
     def _moment(self, stage_id: str, began: float, result: StageResult | None = None) -> Moment:
@@ -244,7 +271,14 @@ class StageRunner:
             missing,
         )
 
+    async def note_incident(self) -> None:
+        """Record what the cluster has shown of the incident, if that is more than what is recorded."""
+        if self._watching.incident != self._incident:
+            self._incident = self._watching.incident
+            await self._recorder.record(IncidentSeen(self._plan.run_id, self._clock.now(), self._incident._asdict()))
+
     async def _end(self, result: StageResult) -> None:
+        await self.note_incident()
         for position, verdict in self._watching.evidence(result.stage):
             await self._recorder.record(
                 EvidenceSeen(
@@ -258,23 +292,23 @@ class StageRunner:
                 )
             )
         ended = StageEnded(
-            self._plan.run_id, self._clock.now(), result.stage, result.status, result.reason, result.inferred
+            self._plan.run_id,
+            self._clock.now(),
+            result.stage,
+            result.status,
+            result.reason,
+            result.inferred,
+            result.elapsed_s,
+            result.decided_at,
         )
-        await self._recorder.stage_ended(ended, result.elapsed_s)
+        await self._recorder.stage_ended(ended)
         self._teller.say(StageEnd(result.stage, result.status, result.elapsed_s, result.reason, result.inferred))
 
 
-def _requirement_failure(result: Result, comparison: re.Match[str] | None) -> str:
+def _requirement_failure(result: Result, expect: str) -> str:
     """Why a prerequisite is not met, "" when it is."""
     if not result.ok:
         return f"{result.detail}: {result.text}" if result.text else result.detail
     if result.missing:
-        return f"expected {result.missing[0]!r}, got: {result.text or '(nothing)'}"
-    if comparison is None:
-        return ""
-    number = _NUMBER.search(result.text)
-    if number is None:
-        return f"expected a number {comparison[0].strip()}, got: {result.text or '(nothing)'}"
-    have, want = int(number[0]), int(comparison[2])
-    good = {">=": have >= want, "<=": have <= want, "==": have == want}[comparison[1]]
-    return "" if good else f"expected {comparison[0].strip()}, got {have}"
+        return missing_failure(result.missing[0], result.text)
+    return comparison_failure(expect, result.text)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Teller:
     """The one way out of the engine for everything that people or logs should know."""
 
-    def __init__(self, sink: Sink, clock: Clock, *, run_id: str, cluster: str) -> None:
+    def __init__(self, sink: Sink, clock: Clock, *, run_id: str, cluster: str, first: int = 0) -> None:
         self._sink = sink
         self._clock = clock
         self._run_id = run_id
         self._cluster = cluster
-        self._seq = 0
+        self._seq = first
 
     def say(self, body: Body) -> None:
         event = RunEvent(self._run_id, self._cluster, self._seq, self._clock.now(), body)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from nvsx.messages import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,16 +80,6 @@ printf 'MAIL\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "$(tr '\\n\
 
 PROGRAMS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
 """What is caught, by the name of the program."""
-
-
-class Message(NamedTuple):
-    """One request that a hook would have sent. A letter has the method MAIL and its command's words as its url; of what
-    was encrypted only CONNECT and `host:port` are known.
-    """
-
-    method: str
-    url: str
-    body: str
 
 
 class Catcher:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.errors import ClusterError, Expired, Forbidden, Garbled, TimedOut, Unauthorized, Unreachable
+from nvsx.sim.status import Reset, TooManyRequests, Torn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,8 +19,9 @@ _SERVER = "10.128.0.2:443"
 _USER = "nvsx@simulated"
 
 
-_MOMENTARY = frozenset({"disconnect", "expired"})
-_CUTS = {"unreachable": True, "expired": True, "disconnect": False, "unauthorized": False, "forbidden": False}
+_MOMENTARY = frozenset({"disconnect", "expired", "torn"})
+_FAILING_CUTS = frozenset({"unreachable", "reset", "torn", "expired"})
+_SILENT_CUTS = frozenset({"disconnect", "unauthorized", "forbidden", "gone"})
 """Faults that end running watches as they begin: with their failure, or silently as servers end a watch."""
 
 
@@ -60,6 +62,10 @@ def _refusal(kind: str, request: Request) -> ClusterError:
         "timeout": TimedOut("Unable to connect to the server: net/http: request canceled (Client.Timeout)", hint=_HINT),
         "garbled": Garbled("the server's answer is not JSON: '<html><body>502 Bad Gateway</body></html>'", hint=_HINT),
         "expired": Expired("too old resource version", hint=_HINT),
+        "gone": Expired("too old resource version", hint=_HINT),
+        "busy": TooManyRequests("the server has received too many requests and has asked us to try again later"),
+        "reset": Reset(f"read tcp {_SERVER}: connection reset by peer", hint=_HINT),
+        "torn": Torn("unexpected EOF", hint=_HINT),
     }
     return made[kind]
 
@@ -78,8 +84,11 @@ class Fault:
     def begin(self) -> None:
         if self._kind == "expired":
             self._world.forget()
-        if self._kind in _CUTS:
-            failing = _CUTS[self._kind]
+        if self._kind == "drip":
+            self._lift = self._world.drip(self._scope.covers, self._delay_s)
+            return
+        if self._kind in _FAILING_CUTS | _SILENT_CUTS:
+            failing = self._kind in _FAILING_CUTS
             self._world.cut(self._scope.covers, lambda request: _refusal(self._kind, request) if failing else None)
         if self._kind not in _MOMENTARY:
             react: Mapping[str, Reactor] = {"hang": self._hang, "latency": self._delay}

@@ -10,8 +10,9 @@ from nvsx import documents
 from nvsx.errors import DocumentInvalid, NotFound
 from nvsx.sim.kubectl_flags import Command, KubectlError, not_done
 from nvsx.sim.kubectl_get import Found, Text, ask, find, printed
+from nvsx.sim.merging import merged
 from nvsx.sim.status import AlreadyExists
-from nvsx.sim.world import Request, merged, rfc3339
+from nvsx.sim.world import Request, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,7 +9,8 @@ from nvsx.durations import parse_duration
 from nvsx.errors import NotFound
 from nvsx.ports import ApiPath
 from nvsx.sim.faults import fault
-from nvsx.sim.world import copy_of, merged, merged_by, rfc3339
+from nvsx.sim.merging import copy_of, merged, merged_by
+from nvsx.sim.world import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,12 @@ def scenario_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".yaml") for name in inner if "/" not in name))
 
 
+def check_scenario(name: str) -> None:
+    """NotFoundHere, with the names that there are, unless a scenario of this name ships with nvsx."""
+    if name not in scenario_names():
+        raise NotFoundHere(f"no scenario {name!r}", hint=f"there are: {', '.join(scenario_names())}")
+
+
 def load_scenario(name: str) -> Scenario:
     """A bundled scenario by name, or any by its path (it ends in .yaml or has a slash).
 
@@ -102,8 +109,7 @@ def load_scenario(name: str) -> Scenario:
             return _Loader(name, Path(name).read_bytes(), Path(name).parent).scenario()
         except OSError as error:
             raise NotFoundHere(f"cannot read the scenario {name}: {error.strerror}") from None
-    if name not in scenario_names():
-        raise NotFoundHere(f"no scenario {name!r}", hint=f"there are: {', '.join(scenario_names())}")
+    check_scenario(name)
     file = f"{BUNDLED}{name}.yaml"
     return _Loader(file, assets.read(file), None).scenario()
 
@@ -176,8 +182,7 @@ class _Loader:
                 if own and own.is_file():
                     self._parts[name] = self._read(str(own), own.read_bytes())
                 else:
-                    file = f"{BUNDLED}parts/{name}.yaml"
-                    self._parts[name] = self._read(file, assets.read(file))
+                    self._parts[name] = _bundled_part(name)
             except NotFoundHere:
                 self._problem(document, path, f"no part {name!r}", f"parts are files in {BUNDLED}parts/")
                 return None
@@ -238,6 +243,13 @@ class _Loader:
             self._problem(document, path, str(error))
             return Moment()
         return Moment(sign * low, sign * high, found[1] or "")
+
+
+@cache
+def _bundled_part(name: str) -> Document:
+    """A part that ships with nvsx, read once: whoever plays many scenarios meets most parts in each."""
+    file = f"{BUNDLED}parts/{name}.yaml"
+    return documents.read_yaml(assets.read(file), file)
 
 
 def _stacked(layers: Iterable[Mapping[str, Any]], key: str) -> dict[str, Any]:

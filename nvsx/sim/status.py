@@ -28,6 +28,23 @@ class Conflict(errors.ClusterError):
     code = "conflict"
 
 
+class TooManyRequests(errors.Unreachable):
+    """The server is busy and says when to come again (`retry_s`, whole seconds)."""
+
+    code = "too-many-requests"
+    retry_s = 1
+
+
+class Reset(errors.Unreachable):
+    """The connection breaks off without a word."""
+
+    code = "reset"
+
+
+class Torn(Reset):
+    """It does so in the middle of a line."""
+
+
 class NotSimulated(errors.ClusterError):
     """A real cluster does this and the simulated one does not."""
 
@@ -43,6 +60,7 @@ STATUS: Mapping[type[errors.NvsxError], tuple[int, str]] = {
     AlreadyExists: (409, "AlreadyExists"),
     Conflict: (409, "Conflict"),
     errors.Expired: (410, "Expired"),
+    TooManyRequests: (429, "TooManyRequests"),
     NotSimulated: (501, "NotImplemented"),
     errors.TimedOut: (504, "Timeout"),
 }

@@ -268,3 +268,36 @@ def rows(plural: str, objects: Iterable[Object], now: float, options: TableOptio
 def _labels(thing: Object, _: float) -> str:
     attached = dig(thing, "metadata", "labels") or {}
     return ",".join(f"{key}={attached[key]}" for key in sorted(attached)) or NONE
+
+
+def table_document(plural: str, objects: Sequence[Object], now: float, version: str, include: str) -> Object:
+    """The Table that an API server answers with where a client asks for one; `include`: None, Metadata or Object."""
+    columns = _COLUMNS.get(plural, _DEFAULT)
+    kept: Mapping[str, Callable[[Object], Any]] = {
+        "None": lambda thing: None,
+        "Object": lambda thing: thing,
+        "Metadata": lambda thing: {
+            "kind": "PartialObjectMetadata",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": thing["metadata"],
+        },
+    }
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": version},
+        "columnDefinitions": [
+            {
+                "name": column.heading.title(),
+                "type": "string",
+                "format": "name" if column.heading == "NAME" else "",
+                "description": "",
+                "priority": int(column.wide),
+            }
+            for column in columns
+        ],
+        "rows": [
+            {"cells": [str(column.cell(thing, now)) for column in columns], "object": kept[include](thing)}
+            for thing in objects
+        ],
+    }

@@ -5,9 +5,9 @@ selectors, merge patches, custom resources by their CRD, pod logs, documents of 
 
 Not modelled: validation and defaulting (what a scenario writes is what is there), controllers of any kind (no garbage
 collection by owner, no scheduler, no kubelet: a scenario writes their changes itself), finalizers and graceful
-deletion, server-side apply and managedFields, strategic merge beyond conditions and taints, `status` as a subresource
-of its own, paging (`continue`), quota, admission, RBAC (a refusal is an injected fault), API priority, several served
-versions of one object.
+deletion, server-side apply and managedFields, `status` as a subresource of its own, quota, admission, RBAC (a refusal
+is an injected fault), API priority, several served versions of one object. Pages (`continue`) and strategic merges are
+the API server's.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import asyncio
 import random
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from nvsx.errors import Expired, NotFound
 from nvsx.ports import ApiPath, Listing, WatchEvent
+from nvsx.sim.merging import copy_of, merged
 from nvsx.sim.podlogs import PodLogs
 from nvsx.sim.resources import CRDS, Catalog, Resource
 from nvsx.sim.selectors import matcher
 from nvsx.sim.status import AlreadyExists, BadRequest, Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from nvsx.clock import Clock
     from nvsx.errors import ClusterError
     from nvsx.ports import Object
 
-_Json = TypeVar("_Json")
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # what the API server completes a generateName with
 
 
@@ -49,6 +49,14 @@ class Request(NamedTuple):
 
 if TYPE_CHECKING:
     Reactor = Callable[[Request], Awaitable[Object | None]]
+    Objects = list[Object]
+
+
+class Drip(NamedTuple):
+    """Which answers come in drops, and the seconds between two."""
+
+    covers: Callable[[Request], bool]
+    delay_s: float
 
 
 class Change(NamedTuple):
@@ -125,6 +133,7 @@ class World:
         self._forgotten = 1  # watches from an older version than this have expired
         self._watches: set[Watch] = set()
         self._reactors: list[Reactor] = []
+        self._drips: list[Drip] = []
 
     # Reading
 
@@ -139,10 +148,14 @@ class World:
 
     def list(self, path: ApiPath) -> Listing:
         """The objects of `path`, by namespace and name, and the version from which a watch continues them."""
+        return Listing([copy_of(thing) for thing in self.held(path)], str(self._version))
+
+    def held(self, path: ApiPath) -> Objects:
+        """The same objects themselves, for who only reads: a write puts a new object in the place of the old."""
         resource = self.resources.at(path.group, path.version, path.resource)
         matches = matcher(resource.plural, path.namespace, path.field_selector, path.label_selector)
         held = self._objects.get(resource, {})
-        return Listing([copy_of(held[key]) for key in sorted(held) if matches(held[key])], str(self._version))
+        return [held[key] for key in sorted(held) if matches(held[key])]
 
     def watch(self, path: ApiPath, version: str) -> Watch:
         """What changes after `version` ("" or "0": all present objects first). Expired when `version` is forgotten.
@@ -283,6 +296,16 @@ class World:
         self._reactors.insert(0, reactor)
         return lambda: self._reactors.remove(reactor)
 
+    def drip(self, covers: Callable[[Request], bool], delay_s: float) -> Callable[[], None]:
+        """Let answers to requests that are covered come in drops, for whom a wire carries them."""
+        drip = Drip(covers, delay_s)
+        self._drips.append(drip)
+        return lambda: self._drips.remove(drip)
+
+    def drip_s(self, request: Request) -> float:
+        """Seconds between two drops of an answer to `request`; 0.0 where it flows."""
+        return max((drip.delay_s for drip in self._drips if drip.covers(request)), default=0.0)
+
     async def consult(self, request: Request) -> Object | None:
         """Ask the reaction chain: the answer or the failure of the first reactor that handles `request`, else None."""
         for reactor in tuple(self._reactors):
@@ -299,6 +322,10 @@ class World:
         following = Request("logs", "pods")
         if affected(following):
             self.logs.cut(failure(following))
+
+    def remembers(self, version: int) -> bool:
+        """Whether what came after `version` can still be told."""
+        return version >= self._forgotten
 
     def forget(self) -> None:
         """Drop the history: every version before the present one has expired."""
@@ -325,41 +352,6 @@ class World:
                     target = target.setdefault(key, {})
                 target[last] = copy_of(value)
         return len(found)
-
-
-def copy_of(thing: _Json) -> _Json:
-    """A deep copy of JSON data."""
-    return cast("_Json", _copy(thing))
-
-
-def _copy(thing: Any) -> Any:
-    if isinstance(thing, dict):
-        return {key: _copy(value) for key, value in thing.items()}
-    if isinstance(thing, list):
-        return [_copy(value) for value in thing]
-    return thing
-
-
-def merged(target: Any, patch: Any) -> Any:
-    """RFC 7386: mappings merge, null removes, everything else replaces."""
-    if not isinstance(patch, dict):
-        return copy_of(patch)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
-
-
-def merged_by(items: Iterable[Object], changes: Iterable[Object], keys: tuple[str, ...]) -> list[Object]:
-    """A list of records with others merged in by their identifying keys, as strategic merge does for conditions."""
-    result = {tuple(item.get(key) for key in keys): item for item in items}
-    for change in changes:
-        identity = tuple(change.get(key) for key in keys)
-        result[identity] = {**result.get(identity, {}), **change}
-    return list(result.values())
 
 
 def rfc3339(seconds: float) -> str:

@@ -94,10 +94,11 @@ class Fields:
 
 
 def as_text(value: object) -> str:
-    """A JSON scalar as text, bounded, without NUL."""
+    """A JSON scalar as text, bounded, without NUL and without halves of characters (`\\ud800`), which no file takes."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ("" if value is None else str(value)).replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+    text = ("" if value is None else str(value))[:LONGEST_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def first(table: Mapping[str, str], *names: str) -> str:

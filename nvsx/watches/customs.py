@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.ports import ApiPath
-from nvsx.watches import nvsentinel, verdict
+from nvsx.watches import moments, nvsentinel, verdict
 from nvsx.watches.predicate import seen_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nvsx.ports import Object
     from nvsx.watches.incident import Incident
@@ -55,20 +55,30 @@ class CustomResource(NamedTuple):
         return self._judge(newest)
 
     def _judge(self, thing: Object) -> Verdict:
+        from nvsx.oracle.maintenance import has_failed
+
         name = str(nvsentinel.metadata(thing).get("name"))
         version = nvsentinel.resource_version(thing)
         if self.phase:
             phase = str((thing.get("status") or {}).get("phase") or "none")
             detail = f"{name}: phase {phase}"
-            return verdict.met(detail, version) if phase == self.phase else verdict.unmet(detail, version)
-        if self.condition_type:
+            good = phase == self.phase
+        elif self.condition_type:
             found = nvsentinel.condition(thing, self.condition_type)
             detail = f"{name}: {self.condition_type}={found.status if found else 'absent'}"
             if found and found.reason:
                 detail += f" ({found.reason})"
             good = found is not None and found.status == self.condition_status
-            return verdict.met(detail, version) if good else verdict.unmet(detail, version)
-        return verdict.met(name, version)
+        else:
+            return verdict.met(name, version)
+        return verdict.met(detail, version) if good else verdict.unmet(detail, version, terminal=has_failed(thing))
+
+
+def observe_resources(incident: Incident, things: Iterable[Object]) -> Incident:
+    """The incident with what the custom resources that were made for it tell of its moments."""
+    ours = (thing for thing in things if is_for_node(thing, incident.node) and is_of_incident(thing, incident))
+    new = (reading for thing in ours for reading in moments.maintenance_readings(thing))
+    return incident._replace(moments=moments.joined(incident.moments, new))
 
 
 def created(thing: Object) -> float:

@@ -1,4 +1,4 @@
-"""Watches on the target node itself: field, condition, taint, NVSentinel's state label, and being back in service."""
+"""Watches on the target node itself: a field, a condition, a taint."""
 
 from __future__ import annotations
 
@@ -136,70 +136,9 @@ class Taint(NamedTuple):
         return verdict.unmet("taints: " + (", ".join(map(_taint_text, present)) or "none"), version)
 
 
-class NvsentinelState(NamedTuple):
-    """`kind: nvsentinel-state`: the state label is this or later. A failure label on the way ends the stage."""
-
-    state: str
-
-    @property
-    def text(self) -> str:
-        return f"NVSentinel state {self.state} or later"
-
-    def judge(self, node: Object, incident: Incident) -> Verdict:
-        label = nvsentinel.state(node)
-        version = nvsentinel.resource_version(node)
-        if label and nvsentinel.reached(label, self.state):
-            return verdict.met(f"state {label}", version)
-        if label in nvsentinel.FAILED_AFTER and self.state in nvsentinel.STATES:
-            return verdict.unmet(f"NVSentinel gave up: state {label}{_action_text(incident)}", version, terminal=True)
-        if not label:
-            trace = self._later_trace(node, incident)
-            if trace:
-                return verdict.met(trace, version, inferred=True)
-        return verdict.unmet(f"state {label or '(none)'}", version)
-
-    def _later_trace(self, node: Object, incident: Incident) -> str:
-        """What still shows, after the label is gone, that the state was reached in this incident."""
-        if self.state == "quarantined" and quarantine_is_over(node, incident):
-            return "quarantined and released by NVSentinel in this incident"
-        if self.state in nvsentinel.STATES and incident.covers(nvsentinel.remediation_time(node)):
-            return "a remediation of this incident is recorded on the node"
-        return ""
-
-
-class BackInService(NamedTuple):
-    """What `recover` needs besides its own clauses: NVSentinel has let go of the node, it can be scheduled, and
-    every condition that opened the incident is False.
-    """
-
-    text: str = "node released by NVSentinel, schedulable and free of the fault"
-
-    def judge(self, node: Object, incident: Incident) -> Verdict:
-        left = []
-        if nvsentinel.quarantine_events(node) or nvsentinel.annotations_of(node).get(nvsentinel.EVENTS_ANNOTATION):
-            left.append("quarantine annotation still set")
-        label = nvsentinel.state(node)
-        if label:
-            left.append(f"state {label}")
-        if nvsentinel.cordoned(node) and not incident.cordoned_before:
-            left.append("still cordoned")
-        for type_ in incident.opened_by:
-            found = nvsentinel.condition(node, type_)
-            if found and found.status == "True":
-                left.append(f"{type_}=True")
-        version = nvsentinel.resource_version(node)
-        if left:
-            return verdict.unmet(", ".join(left), version)
-        return verdict.met("released, schedulable, healthy", version)
-
-
 def quarantine_is_over(node: Object, incident: Incident) -> bool:
     """NVSentinel uncordoned the node in this incident, so it must have cordoned it before."""
-    by = any(
-        key.endswith(nvsentinel.UNCORDON_BY_SUFFIX) and value == "NVSentinel"
-        for key, value in nvsentinel.labels_of(node).items()
-    )
-    return by and incident.covers(nvsentinel.label_time(node, nvsentinel.UNCORDON_TIME_SUFFIX))
+    return incident.covers(nvsentinel.released_by_nvsentinel(node))
 
 
 def field_at(thing: Any, path: str) -> Any:
@@ -232,7 +171,3 @@ def as_text(value: Any) -> str:
 def _taint_text(taint: Mapping[str, Any]) -> str:
     value = f"={taint['value']}" if taint.get("value") else ""
     return f"{taint.get('key')}{value}:{taint.get('effect')}"
-
-
-def _action_text(incident: Incident) -> str:
-    return f", recommended action {incident.action}" if incident.action else ""

@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
 EVENTS_ANNOTATION = "quarantineHealthEvent"
 PRE_CORDONED_ANNOTATION = "quarantineHealthEventCordonPreExisting"
-MANUAL_UNCORDON_ANNOTATION = "quarantinedNodeUncordonedManually"
+UNDONE = {
+    "quarantinedNodeUncordonedManually": "uncordoned",
+    "quarantinedNodeUntaintedManually": "untainted",
+}
+"""Annotations that fault-quarantine leaves, value `True`, when a human undid what it had done."""
 REMEDIATION_ANNOTATION = "latestFaultRemediationState"
 GPU_LABEL = "nvidia.com/gpu.present"
 CORDON_TIME_SUFFIX = "/cordon-timestamp"  # the prefix is configurable
 UNCORDON_TIME_SUFFIX = "/uncordon-timestamp"
 UNCORDON_BY_SUFFIX = "/uncordon-by"
+CORDON_BY_SUFFIX = "/cordon-by"
+CORDONER = "NVSentinel"
+EXTERNAL_TAINT = "nvsentinel.dgxc.nvidia.com/external-remediation"
+"""On a node that was handed over to a repair service outside."""
 
 STATES = ("quarantined", "draining", "drain-succeeded", "remediating", "remediation-succeeded")
 """Values of the state label along the way that goes well, in order."""
@@ -220,6 +228,36 @@ def cordoned(node: Object) -> bool:
     return (node.get("spec") or {}).get("unschedulable") is True
 
 
+def is_annotated(node: Object) -> bool:
+    """Whether the quarantine annotation holds something; what cannot be read counts, an empty list does not."""
+    text = annotations_of(node).get(EVENTS_ANNOTATION) or ""
+    return str(text).strip() not in ("", "[]", "null")
+
+
+def cordoned_by_nvsentinel(node: Object) -> bool:
+    """Whether NVSentinel's cordon labels are there. A human's uncordon leaves them behind."""
+    return _signed(node, CORDON_BY_SUFFIX)
+
+
+def released_by_nvsentinel(node: Object) -> float:
+    """When NVSentinel last uncordoned the node, epoch seconds; 0.0 where its labels do not say that it did."""
+    return label_time(node, UNCORDON_TIME_SUFFIX) if _signed(node, UNCORDON_BY_SUFFIX) else 0.0
+
+
+def _signed(node: Object, suffix: str) -> bool:
+    return any(key.endswith(suffix) and value == CORDONER for key, value in labels_of(node).items())
+
+
+def opted_out(node: Object) -> bool:
+    """Whether a label keeps NVSentinel from quarantining the node."""
+    return any(labels_of(node).get(key) == "false" for key in OPT_OUT_LABELS)
+
+
+def has_taint(node: Object, key: str) -> bool:
+    taints = (node.get("spec") or {}).get("taints") or ()
+    return any(isinstance(taint, dict) and taint.get("key") == key for taint in taints)
+
+
 def label_time(node: Object, suffix: str) -> float:
     """Epoch seconds in the label that ends in `suffix`, whatever its configured prefix; 0.0 where there is none."""
     return max((parse_time(value) for key, value in labels_of(node).items() if key.endswith(suffix)), default=0.0)
@@ -234,6 +272,13 @@ def remediation_time(node: Object) -> float:
         return max((parse_time(group.get("createdAt")) for group in groups.values()), default=0.0)
     except (ValueError, KeyError, TypeError, AttributeError):
         return 0.0
+
+
+def last_sign(node: Object) -> float:
+    """The last sign of progress that the node shows, epoch seconds: its faults, its cordon, the order of its repair."""
+    times = [event.time for event in quarantine_events(node)]
+    times += [fault.since for fault in faults(node)]
+    return max((*times, label_time(node, CORDON_TIME_SUFFIX), remediation_time(node)), default=0.0)
 
 
 def reached(label: str, wanted: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from nvsx.ports import ApiPath, LogLine, Seen
 from nvsx.watches import verdict
@@ -66,6 +66,20 @@ class Predicate(Protocol):
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
         """The verdict on what is seen; called only when every source has been seen and none is blind."""
         ...
+
+
+@runtime_checkable
+class Widening(Protocol):
+    """A predicate that judges better with sources that it can do without: not seeing those blinds nobody."""
+
+    def also(self, incident: Incident) -> tuple[Source, ...]:
+        """Where else to look."""
+        ...
+
+
+def also(predicate: Predicate, incident: Incident) -> tuple[Source, ...]:
+    """The sources that a predicate can do without."""
+    return predicate.also(incident) if isinstance(predicate, Widening) else ()
 
 
 def node_path(name: str) -> ApiPath:

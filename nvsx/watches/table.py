@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from nvsx.durations import parse_duration
 from nvsx.errors import DocumentInvalid, Problem
-from nvsx.watches.node import NodeCondition, NodeField, NvsentinelState, OnNode, Taint
+from nvsx.watches.node import NodeCondition, NodeField, OnNode, Taint
 from nvsx.watches.predicate import LogSource
 
 if TYPE_CHECKING:
@@ -75,13 +75,15 @@ def _node_event(fields: Mapping[str, Any]) -> Predicate:
 
 
 def _nvsentinel_state(fields: Mapping[str, Any]) -> Predicate:
-    return OnNode(NvsentinelState(fields["state"]))
+    from nvsx.watches.progress import NvsentinelState, OnChain
+
+    return OnChain(NvsentinelState(fields["state"]))
 
 
 def _stalled(fields: Mapping[str, Any]) -> Predicate:
-    from nvsx.watches.stalled import Stalled
+    from nvsx.watches.progress import OnChain, Stalled
 
-    return Stalled(after_s=parse_duration(str(fields.get("after", "10m"))))
+    return OnChain(Stalled(after_s=parse_duration(str(fields.get("after", "10m")))))
 
 
 def _mongo_event(fields: Mapping[str, Any]) -> Predicate:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.watches import stalled, verdict
+from nvsx.watches import verdict
 from nvsx.watches.lines import LogPattern
-from nvsx.watches.predicate import evaluate
+from nvsx.watches.predicate import also, evaluate
+from nvsx.watches.progress import OnChain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,13 +53,20 @@ class ClauseTracker:
         self.verdict = self._held(found, now)
         return self.verdict
 
-    def due(self, incident: Incident, now: float) -> float | None:
+    def gave_up(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict | None:
+        """The verdict that the rest of the stage waits in vain: NVSentinel came this far, and has given up since."""
+        if not (isinstance(self.clause.predicate, OnChain) and self.latches and self.verdict.is_met):
+            return None
+        found = self._judge(sights, incident, now)
+        return found if found.terminal else None
+
+    def due(self, now: float) -> float | None:
         """The next time at which the verdict can change although nothing on the cluster does; None if there is none."""
-        times = [time for child in self.children if (time := child.due(incident, now)) is not None]
+        times = [time for child in self.children if (time := child.due(now)) is not None]
         if self._held_since is not None and not self.verdict.is_met:
             times.append(self._held_since + self.clause.hold_s)
-        if isinstance(self.clause.predicate, stalled.Stalled) and not self.verdict.is_met and incident.progress_time:
-            times.append(stalled.due(self.clause.predicate, incident))
+        if self.verdict.due:
+            times.append(self.verdict.due)
         return min((time for time in times if time > now), default=None)
 
     def _judge(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
@@ -99,22 +107,27 @@ class StageTracker:
         self.speaks_of_now = present_only or any(clause.holds_now for clause in clauses)
         self._told: dict[str, tuple[str, str]] = {}
 
+    def leaves(self) -> Iterator[Predicate]:
+        for clause in self.clauses:
+            yield from clause.leaves()
+
     def sources(self, incident: Incident) -> set[Source]:
-        leaves = [leaf for clause in self.clauses for leaf in clause.leaves()]
-        return {source for leaf in leaves for source in leaf.sources(incident)}
+        return {source for leaf in self.leaves() for source in (*leaf.sources(incident), *also(leaf, incident))}
 
     def log_patterns(self, source: Source) -> set[LogPattern]:
         """The log watches on `source`, so that its lines are matched as they pass, armed or not."""
-        leaves = [leaf for clause in self.clauses for leaf in clause.leaves()]
-        return {leaf for leaf in leaves if isinstance(leaf, LogPattern) and leaf.source == source}
+        return {leaf for leaf in self.leaves() if isinstance(leaf, LogPattern) and leaf.source == source}
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> tuple[Verdict, list[Change]]:
         """The stage's verdict, and the clauses (alternatives included) whose verdict changed since the last look."""
         found = verdict.all_of([clause.look(sights, incident, now) for clause in self.clauses])
+        if not found.is_met and not found.terminal:
+            ended = (clause.gave_up(sights, incident, now) for clause in self.clauses)
+            found = next((one for one in ended if one), found)
         return found, list(self._changes(self.clauses))
 
-    def due(self, incident: Incident, now: float) -> float | None:
-        times = [time for clause in self.clauses if (time := clause.due(incident, now)) is not None]
+    def due(self, now: float) -> float | None:
+        times = [time for clause in self.clauses if (time := clause.due(now)) is not None]
         return min(times, default=None)
 
     def waiting_for(self) -> str:
@@ -137,7 +150,7 @@ def _absent(found: Verdict) -> Verdict:
         return verdict.unmet(f"still there: {found.detail}", found.version)
     if found.state == "blind" or found.detail == NOT_LOOKED:
         return found
-    return verdict.met(found.detail, found.version)
+    return verdict.met(found.detail, found.version)._replace(due=found.due)
 
 
 def _seen(found: Verdict) -> str:

@@ -14,6 +14,7 @@ class Verdict(NamedTuple):
     """`detail` says what was observed; `version` is the resourceVersion of the object that decided.
 
     `inferred`: proven by a later trace, not seen happening. `terminal`: the wanted state can no longer come.
+    `due`: when it can change although nothing on the cluster does, epoch seconds, 0.0 never.
     """
 
     state: State
@@ -21,6 +22,7 @@ class Verdict(NamedTuple):
     version: str = ""
     inferred: bool = False
     terminal: bool = False
+    due: float = 0.0
 
     @property
     def is_met(self) -> bool:
@@ -31,8 +33,8 @@ def met(detail: str, version: str = "", *, inferred: bool = False) -> Verdict:
     return Verdict("met", detail, version, inferred)
 
 
-def unmet(detail: str, version: str = "", *, terminal: bool = False) -> Verdict:
-    return Verdict("unmet", detail, version, terminal=terminal)
+def unmet(detail: str, version: str = "", *, terminal: bool = False, due: float = 0.0) -> Verdict:
+    return Verdict("unmet", detail, version, terminal=terminal, due=due)
 
 
 def blind(detail: str) -> Verdict:

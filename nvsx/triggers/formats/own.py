@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nvsx.alerts import FIRING, OTHER, RESOLVED, Alert
+from nvsx.names import is_node_name
 from nvsx.triggers.fields import Fields, Malformed
 from nvsx.triggers.formats.message import codes, issued_key
 
@@ -27,6 +28,9 @@ def parse(message: Message) -> list[Alert]:
     status = fields.text("status").lower()
     if not (runbook or check or error_codes):
         raise Malformed("runbook", f"is missing (or `check`, or `error_codes`), as in {EXAMPLE}")
+    node = fields.text("target_node", "node").strip()
+    if node and not is_node_name(node.lower()):
+        raise Malformed("target_node", f"{node[:80]!r} cannot be a node's name")
     key = fields.text("key", "incident_key", "id")
     return [
         Alert(
@@ -35,7 +39,7 @@ def parse(message: Message) -> list[Alert]:
             key=key,
             delivery=message.header("Idempotency-Key") or fields.text("delivery"),
             runbook=runbook,
-            node=fields.text("target_node", "node"),
+            node=node,
             check=check,
             error_codes=error_codes,
             cluster=fields.text("cluster"),

@@ -15,7 +15,9 @@ sent=0 failed=0
 # A text as a JSON string, whatever is in it: at most 1,000 characters, valid UTF-8, no control characters.
 json() {
     local text=${1:0:1000}
-    text=$(printf '%s' "$text" | iconv -c -f UTF-8 -t UTF-8 2>/dev/null) || text=${1//[^ -~]/?}
+    if [[ $text == *[![:ascii:]]* ]]; then
+        text=$(printf '%s' "$text" | iconv -c -f UTF-8 -t UTF-8 2>/dev/null) || text=${1//[^ -~]/?}
+    fi
     text=${text//\\/\\\\}
     text=${text//\"/\\\"}
     text=${text//$'\n'/\\n}

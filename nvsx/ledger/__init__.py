@@ -1,0 +1,36 @@
+"""The ledger: one SQLite file in the state directory, which several nvsx share and none of them can leave half done."""
+
+from __future__ import annotations
+
+from nvsx.ledger.ledger import Ledger
+from nvsx.ledger.reading import UNKNOWN, Reader
+from nvsx.ledger.rows import (
+    Admitted,
+    DecisionRow,
+    EffectRow,
+    Evidence,
+    EvidenceRow,
+    IncidentRow,
+    NewRun,
+    RunRecord,
+    RunRow,
+    SilenceRow,
+    StageRow,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "Admitted",
+    "DecisionRow",
+    "EffectRow",
+    "Evidence",
+    "EvidenceRow",
+    "IncidentRow",
+    "Ledger",
+    "NewRun",
+    "Reader",
+    "RunRecord",
+    "RunRow",
+    "SilenceRow",
+    "StageRow",
+]

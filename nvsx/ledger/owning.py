@@ -1,0 +1,85 @@
+"""Who runs a run: a lock that the kernel frees when its process dies, and keeps while it is only paused."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from nvsx.cluster.processes import start_time
+from nvsx.ledger.troubles import unwritable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DIRECTORY = "owners"
+
+
+class Owner:
+    """This process as an owner of runs. Its lock file is made when it first claims one."""
+
+    def __init__(self, directory: Path, mode: int) -> None:
+        self.id = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.pid = os.getpid()
+        self.start_time = start_time(self.pid)
+        self._directory = directory / DIRECTORY
+        self._mode = mode
+        self._lock = -1
+
+    @property
+    def holds(self) -> bool:
+        return self._lock >= 0
+
+    def hold(self) -> None:
+        """Take the lock. Raises EnvironmentUnusable where no lock file can be made."""
+        if self.holds:
+            return
+        file = self._directory / self.id
+        try:
+            self._directory.mkdir(mode=0o770 if self._mode & 0o060 else 0o700, exist_ok=True)
+            # Locked under another name first: whoever sees the name sees the lock.
+            fresh = self._directory / f".{self.id}"
+            handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fresh.rename(file)
+        except OSError as error:
+            raise unwritable(file, error) from error
+        self._lock = handle
+
+    def release(self) -> None:
+        if self.holds:
+            (self._directory / self.id).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def is_dead(directory: Path, owner: str, pid: int, started: str) -> bool:
+    """Whether an owner is gone. Where its lock file is missing, the process table answers: a deleted directory must
+    not make a living owner's runs free.
+    """
+    try:
+        handle = os.open(directory / DIRECTORY / owner, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return not pid or start_time(pid) != started
+    except OSError:
+        return False  # another user's: it cannot be told, and two owners are worse than none
+    try:
+        # Shared, so that two who ask at once do not take each other for the owner.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def sweep(directory: Path, keep: set[str]) -> None:
+    """Remove lock files of dead owners that own nothing any more."""
+    try:
+        files = [file for file in (directory / DIRECTORY).iterdir() if file.name not in keep and file.name[0] != "."]
+    except OSError:
+        return
+    for file in files:
+        if is_dead(directory, file.name, 0, ""):
+            file.unlink(missing_ok=True)
