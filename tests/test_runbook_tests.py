@@ -105,9 +105,9 @@ def test_a_mistake_of_a_hook_turns_the_good_day_red(
 
 V02 = {
     "as v0.2 did": ("    hook: hooks/incident/recovered.sh\n", "    hooks: {finally: hooks/incident/recovered.sh}\n"),
-    "on timeout": (
+    "on failure": (
         "    hook: hooks/incident/recovered.sh\n",
-        "    hooks: {onSuccess: hooks/incident/recovered.sh, onTimeout: hooks/incident/recovered.sh}\n",
+        "    hooks: {onSuccess: hooks/incident/recovered.sh, onFailure: hooks/incident/recovered.sh}\n",
     ),
 }
 

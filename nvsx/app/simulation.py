@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
 from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
+from nvsx.health import HealthEvent
+from nvsx.healthevents import from_conditions, from_document
 from nvsx.journal import MemoryJournal
 from nvsx.names import alias
+from nvsx.ports import ApiPath
 from nvsx.sim import simulate
 from nvsx.sim.catcher import Catcher
-from nvsx.sim.database import SimulatedDatabase
+from nvsx.sim.database import HEALTH_EVENTS, SimulatedDatabase
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from nvsx.sim.director import Director
     from nvsx.sim.scenario import Scenario
 
+NODES = ApiPath("v1", "nodes")
+_TRIGGERED_WITHIN_S = 3.0
 _REAL_CLUSTER_VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NVSX_MONGO_URI")
 
 
@@ -78,10 +83,12 @@ async def rehearse(
     run_id = new_run_id(clock.now(), rng)
     async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
         environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
-        plan = _plan(rehearsal, director, run_id, await cluster.identity(), environment, clock.now())
+        identity = await cluster.identity()
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
         try:
+            facts = await _awaited(director) if _answers_last(rehearsal) else {}
+            plan = _plan(rehearsal, director, run_id, identity, environment, clock.now(), facts)
             outcome = await execute(
                 plan,
                 cluster=cluster,
@@ -99,8 +106,36 @@ async def rehearse(
     return Rehearsed(outcome, director, catcher.messages())
 
 
+def _answers_last(rehearsal: Rehearsal) -> bool:
+    """Whether the runbook takes what no other takes: it watches nothing, and knows its fault from the trigger alone."""
+    trigger = rehearsal.runbook.trigger
+    return trigger is not None and bool(trigger.unhandled)
+
+
+async def _awaited(director: Director) -> dict[str, Any]:
+    """What a trigger tells of the scenario's fault, once its event can be read; {} where there comes none."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(director.length):
+            await director.reached("fault")
+            await asyncio.sleep(_TRIGGERED_WITHIN_S)
+    world = director.world
+    stored = [from_document(document) for document in world.documents.get(HEALTH_EVENTS, ())]
+    shown = [event for node in world.list(NODES).objects for event in from_conditions(node)]
+    since = director.fault_time
+    for found in (*stored, *shown):
+        if isinstance(found, HealthEvent) and found.node == director.node and found.generated_time >= int(since) > 0:
+            return found.facts()
+    return {}
+
+
 def _plan(
-    rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, environment: Mapping[str, str], now: float
+    rehearsal: Rehearsal,
+    director: Director,
+    run_id: str,
+    cluster: str,
+    environment: Mapping[str, str],
+    now: float,
+    facts: Mapping[str, Any],
 ) -> Plan:
     places = make_places(rehearsal.base, run_id)
     return Plan(
@@ -120,7 +155,7 @@ def _plan(
         secrets=rehearsal.secrets,
         drill=rehearsal.drill,
         dwell=rehearsal.dwell,
-        trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo"),
+        trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo", facts=facts),
     )
 
 

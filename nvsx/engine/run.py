@@ -22,7 +22,7 @@ from nvsx.events import Finish, Note, Start
 from nvsx.journal import RunBegan, RunEnded
 from nvsx.model import DEFAULT_HOOK_TIMEOUT_S
 from nvsx.watches.clockwork import instants, phases, time_to_repair
-from nvsx.watches.incident import Incident
+from nvsx.watches.incident import Incident, told
 from nvsx.watches.moments import Reading
 
 if TYPE_CHECKING:
@@ -308,8 +308,8 @@ class Run:
 
 
 def _incident(plan: Plan, history: History) -> Incident:
-    """What is known of the fault: nothing yet, or what the node had shown before nvsx was killed."""
-    new = Incident(node=plan.target_node, since=plan.since, namespace=plan.namespace)
+    """What is known of the fault: what the trigger told, or what the node had shown before nvsx was killed."""
+    new = told(Incident(node=plan.target_node, since=plan.since, namespace=plan.namespace), plan.trigger.facts)
     known: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in history.incident.items()

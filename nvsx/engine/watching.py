@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
+from nvsx.healthevents import from_node_event
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.customs import observe_resources
-from nvsx.watches.incident import observe
-from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_path
+from nvsx.watches.incident import observe, told
+from nvsx.watches.pods import NodeEvent
+from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_events_path, node_path
 from nvsx.watches.progress import BackInService, OnChain
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
@@ -222,7 +224,19 @@ class Watching:
         self._sights[source] = seen
         if source.group and seen.blind is None:
             self.incident = observe_resources(self.incident, seen.objects.values())
+        if self.incident.node and source == node_events_path(self.incident.node):
+            self._learn(seen)
         self._look()
+
+    def _learn(self, events: Seen) -> None:
+        """Learn of the fault from the Events that are waited for: one that is not fatal leaves no other trace."""
+        wanted = [leaf for stage in self._stages for leaf in stage.tracker.leaves() if isinstance(leaf, NodeEvent)]
+        for thing in events.objects.values():
+            if self.incident.first_check or not any(leaf.matches(thing) for leaf in wanted):
+                continue
+            found = from_node_event(thing)
+            if found and self.incident.covers(found.generated_time):
+                self.incident = told(self.incident, found.facts())
 
     def _on_node(self, source: ApiPath, seen: Seen) -> None:
         self._sights[source] = seen

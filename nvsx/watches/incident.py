@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.watches import moments, nvsentinel
 from nvsx.watches.moments import Reading, Sighting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.ports import Object
 
 CLOCK_SKEW_S = 60.0
@@ -80,6 +82,35 @@ def _with_moments(incident: Incident, node: Object, now: float, blind_since: flo
     since = int(incident.since) - CLOCK_SKEW_S
     new = moments.node_readings(node, incident.sighting, since, now, blind_since)
     return incident._replace(moments=moments.joined(incident.moments, new), sighting=moments.sighting(node))
+
+
+def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
+    """The incident with what its trigger, or an Event, says of its fault; what the node showed is not overruled.
+
+    `facts` are those of `HealthEvent.facts`; what is missing or of another type is passed over.
+    """
+
+    def text(name: str) -> str:
+        return found if isinstance(found := facts.get(name), str) else ""
+
+    def texts(name: str) -> tuple[str, ...]:
+        return tuple(one for one in found if isinstance(one, str)) if isinstance(found := facts.get(name), list) else ()
+
+    check, time = text("check"), facts.get("time")
+    known = incident._replace(
+        event_ids=_joined(incident.event_ids, filter(None, [text("id")])),
+        opened_by=_joined(incident.opened_by, [check] if check and facts.get("fatal") is True else []),
+        error_codes=_joined(incident.error_codes, texts("codes")),
+        action=incident.action or text("action"),
+        message=incident.message or text("message"),
+        entities=_joined(incident.entities, texts("entities")),
+        first_check=incident.first_check or check,
+    )
+    if isinstance(time, (int, float)) and time > 0 and check and not incident.fault_time:
+        # A time without a fraction is one whose fraction was cut off.
+        said = Reading(moments.FAULT, float(time), time if time % 1 else time + 1.0, "what was said of it")
+        known = known._replace(fault_time=float(time), moments=moments.joined(known.moments, [said]))
+    return known
 
 
 def _with_first_fault(
