@@ -22,6 +22,7 @@ import os
 import re
 import subprocess
 import tempfile
+import tokenize
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
@@ -39,6 +40,7 @@ SUPPORTED = (11, 12, 13, 14)  # minor versions of Python 3 that get bytecode; an
 RELEASED_FOR = (11, 12, 13)  # those that a release must have been built with
 ASSET_ROOTS = ("runbooks", "schemas", "scripts", "nvsx")
 EPOCH = (1980, 1, 1, 0, 0, 0)
+UNCHECKED = (0b01).to_bytes(4, "little") + bytes(8)  # bytecode by hash that is never checked: no source, no clock
 SIZE_LIMIT, ENTRY_LIMIT = 4_000_000, 1_000
 
 DROPPED = (
@@ -59,7 +61,13 @@ DROPPED = (
     "prompt_toolkit/eventloop/win32.py",
     "prompt_toolkit/input/win32*.py",
     "prompt_toolkit/output/conemu.py",
+    "prompt_toolkit/lexers/pygments.py",
     "prompt_toolkit/output/win*.py",
+    "prompt_toolkit/shortcuts/choice_input.py",
+    "prompt_toolkit/shortcuts/dialogs.py",
+    "prompt_toolkit/shortcuts/progress_bar/*",
+    "prompt_toolkit/widgets/dialogs.py",
+    "prompt_toolkit/widgets/menus.py",
     "prompt_toolkit/win32_types.py",
     "jsonschema_specifications/schemas/*",  # become a Python module
 )
@@ -70,6 +78,17 @@ STANDARD = sys.stdlib_module_names | {"annotationlib"}  # and what a later Pytho
 HOST = {"nvsx/claude.py": {"anthropic"}}  # what nvsx takes from the host's Python, and where
 NATIVE = (".so", ".pyd", ".dll", ".dylib", ".a", ".o", ".exe")
 JUNK = ("__pycache__", "*.pyc", "*.swp", "*~", "#*", "*.orig", "*.rej")
+
+# Modules of commands that are started rarely or by people who wait for more than a tenth of a second: the archive has
+# their sources only, for the bytecode of three Pythons is most of its size.
+SOURCES_ONLY = (
+    "nvsx/sim/*",
+    "nvsx/doctor/*",
+    *(
+        f"nvsx/commands/{name}.py"
+        for name in ("convert", "demo", "doctor", "drill", "init", "manifest", "setup", "test")
+    ),
+)
 
 PATCHES = {
     # file: (text, text instead), each found exactly once
@@ -85,7 +104,18 @@ PATCHES = {
 REPLACED = {
     # file: all of its text, for what is large and never used
     "yaml/__init__.py": '"""PyYAML up to its parser; nvsx builds its own values from the events."""\n',
+    "prompt_toolkit/__init__.py": "from .application import Application  # first, or the imports go in circles\n",
+    "prompt_toolkit/key_binding/bindings/vi.py": """\
+from prompt_toolkit.key_binding.key_bindings import KeyBindings
+load_vi_bindings = load_vi_search_bindings = KeyBindings  # the shell edits as Emacs does
+""",
     "prompt_toolkit/key_binding/digraphs.py": "DIGRAPHS = {}  # vi's, behind Ctrl-K\n",
+    "prompt_toolkit/lexers/__init__.py": "from .base import DynamicLexer, Lexer, SimpleLexer\n",
+    "prompt_toolkit/shortcuts/__init__.py": "from .prompt import CompleteStyle, PromptSession, prompt\n",
+    "prompt_toolkit/widgets/__init__.py": """\
+from .base import Frame, Label, TextArea
+from .toolbars import SearchToolbar, SystemToolbar, ValidationToolbar
+""",
 }
 
 PRELUDE = """\
@@ -425,10 +455,13 @@ def collect(libraries: Mapping[str, zipfile.ZipFile], pythons: list[Python]) -> 
     sources = {name: rewrite(text, moved, name) for name, text in sources.items()}
     check_imports(sources)
 
-    entries |= {f"src/{name}": Entry(text.encode()) for name, text in sources.items()}
+    entries |= tree("src", {name: lean(text, name).encode() for name, text in sources.items()})
+    hot = {name: text for name, text in sources.items() if not any(fnmatch(name, cold) for cold in SOURCES_ONLY)}
+    entries["HOT"] = Entry("".join(f"{name}\n" for name in sorted(hot)).encode())
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        for python, code in zip(pythons, workers.map(lambda python: bytecode(sources, python), pythons), strict=True):
-            entries |= tree(python, *code)
+        compiled = workers.map(lambda python: bytecode(hot, python), pythons)
+        for python, (magic, code) in zip(pythons, compiled, strict=True):
+            entries |= tree(python.tree, code, "c", magic + UNCHECKED)
     entries |= {f"assets/{name}": entry for name, entry in assets().items()}
     entries["__main__.py"] = Entry((ROOT / "nvsx/__main__.py").read_bytes())
     if (ROOT / "LICENSE").is_file():
@@ -436,22 +469,44 @@ def collect(libraries: Mapping[str, zipfile.ZipFile], pythons: list[Python]) -> 
     return entries
 
 
-def tree(python: Python, magic: bytes, compiled: Mapping[str, bytes]) -> dict[str, Entry]:
-    """The bytecode of one Python: nvsx's top modules one by one, each of its packages and each library as a bundle."""
-    head = magic + (0b01).to_bytes(4, "little") + bytes(8)  # hash-based and never checked: no source, no clock
+def tree(top: str, modules: Mapping[str, bytes], suffix: str = "", head: bytes = b"") -> dict[str, Entry]:
+    """Modules in a directory of the archive: nvsx's top ones as files (which get a suffix and a head), each of its
+    packages and each library as a bundle, which takes less room and time than many entries.
+    """
     entries: dict[str, Entry] = {}
     bundles: dict[str, dict[str, tuple[bool, bytes]]] = {}
-    for name, code in sorted(compiled.items()):
+    for name, content in sorted(modules.items()):
         inner = name.removeprefix("nvsx/")
         if "/" not in inner or name == f"{VENDOR}__init__.py":
-            entries[f"{python.tree}/{name}c"] = Entry(head + code)
+            entries[f"{top}/{name}{suffix}"] = Entry(head + content)
         else:
             words = inner.removesuffix(".py").split("/")
             bundle = "/".join(words[:2] if name.startswith(VENDOR) else words[:1])
-            bundles.setdefault(bundle, {})[module_name(name)] = (name.endswith("/__init__.py"), code)
-    for bundle, modules in bundles.items():
-        entries[f"{python.tree}/nvsx/{bundle}.bundle"] = Entry(marshal.dumps(modules, 2))
+            bundles.setdefault(bundle, {})[module_name(name)] = (name.endswith("/__init__.py"), content)
+    for bundle, inside in bundles.items():
+        entries[f"{top}/nvsx/{bundle}.bundle"] = Entry(marshal.dumps(inside, 2))
     return entries
+
+
+def lean(source: str, name: str) -> str:
+    """`source` without docstrings and comments, each line where it was, so that tracebacks name the true ones."""
+    lines = source.encode().split(b"\n")
+    for node in ast.walk(ast.parse(source, name)):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            said = node.body[0]
+            first, last = said.lineno - 1, (said.end_lineno or said.lineno) - 1
+            rest = lines[last][said.end_col_offset :]
+            lines[first : last + 1] = [lines[first][: said.col_offset] + b'""', *[b""] * (last - first)]
+            lines[last] += rest
+    text = b"\n".join(lines).decode()
+    lines_of_text = text.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines_of_text[row - 1] = lines_of_text[row - 1][:column].rstrip()
+    return "\n".join(lines_of_text)
 
 
 def own_modules() -> dict[str, str]:

@@ -139,6 +139,9 @@ def fill_linecache() -> None:
         return
     import linecache
 
+    from nvsx._vendor import Bundles
+
+    sources = Bundles(f"{_archive}/src/nvsx", _loader, compiled=False)
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         if spec is None or not spec.name.startswith("nvsx"):
@@ -146,8 +149,9 @@ def fill_linecache() -> None:
         is_package = spec.submodule_search_locations is not None
         file = spec.name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
         try:
-            source = _loader.get_data(f"{_archive}/src/{file}").decode()
-        except (OSError, ImportError):  # replaced underneath, or not there: the traceback stays as it is
+            at_the_top = file.count("/") == 1
+            source = _loader.get_data(f"{_archive}/src/{file}").decode() if at_the_top else sources.source(spec.name)
+        except (OSError, ImportError, KeyError):  # replaced underneath, or not there: the traceback stays as it is
             continue
         key = NAME_IN_TRACEBACKS + file
         linecache.cache[key] = (len(source), None, source.splitlines(keepends=True), key)
@@ -206,10 +210,11 @@ def _belongs(name: str, path: str) -> bool:
 
 
 def _modules() -> Iterator[str]:
-    """Every module of nvsx, but for the libraries and the one that starts it."""
+    """Every module of nvsx, but for the libraries and the one that starts it; of an archive, those that it has the
+    bytecode of, for the others belong to commands that are over soon.
+    """
     if _archive:
-        lines = _loader.get_data(f"{_archive}/MANIFEST").decode().splitlines()
-        paths = [line.rpartition(" src/")[2] for line in lines if line.endswith(".py") and " src/nvsx/" in line]
+        paths = _loader.get_data(f"{_archive}/HOT").decode().splitlines()
     else:
         top = os.path.dirname(_package)  # noqa: PTH120
         paths = [

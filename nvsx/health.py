@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 EXECUTE, STORE_ONLY, STORE_AND_ANALYSE = "EXECUTE_REMEDIATION", "STORE_ONLY", "STORE_AND_ANALYSE"
 """Processing strategies. Only the first lets NVSentinel act; a missing one counts as it."""
@@ -43,3 +43,16 @@ class HealthEvent(NamedTuple):
     drain_time: float = 0.0
     remediation_time: float = 0.0
     source: str = ""  # "mongo", "node" (annotation), "condition" or "webhook"
+
+    def facts(self) -> dict[str, Any]:
+        """What a run that this event starts is told of its fault, ready for JSON (see `nvsx.watches.incident.told`)."""
+        return {
+            "id": self.id,
+            "check": self.check,
+            "codes": list(self.error_codes),
+            "action": self.action,
+            "message": self.message,
+            "entities": [f"{entity.kind}:{entity.value}" for entity in self.entities],
+            "time": self.generated_time or self.created_time,
+            "fatal": self.fatal,
+        }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 VALUE_KINDS = {
     "DIR": "directories",
     "FILE": "files",
-    "EVENT": "files",
+    "WHAT": "files",
     "RUNBOOK": "runbooks",
     "CTX": "contexts",
     "NODE": "nodes",

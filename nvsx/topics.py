@@ -38,7 +38,8 @@ environment below, in the project root, and is ended after hookTimeout (30s).
   stages[].hooks               onSuccess, onFailure, onTimeout, finally
   hooks (of the runbook)       onFailure, onBlind, onReminder, finally
 
-Exit status 0 is success and 78 says "not configured"; anything else is a failure of the hook: the run goes on,
+Exit status 0 is success and 78 says "not configured"; anything else is a failure of the hook: the run goes on
+and ends with exit code 1. A hook says in its head what it needs (# nvsx: requires SLACK_WEBHOOK_URL); lint and
 doctor report what is missing. Lines of key=value in $NVSX_OUTPUT reach later hooks as $NVSX_OUT_<STAGE>_<KEY>.
 A kubectl that only reads comes first on a hook's PATH.
 

@@ -66,6 +66,7 @@ def rehearse_runbook(
     drill: bool = False,
     clock: SimulatedClock | None = None,
     environment: Mapping[str, str] | None = None,
+    kubectl: str = "",
 ) -> Told:
     """On time that jumps, but passes for real while a hook runs."""
     told = Told()
@@ -78,6 +79,7 @@ def rehearse_runbook(
         environment=environment or {"PATH": os.environ["PATH"]},
         seed=seed,
         drill=drill,
+        kubectl=kubectl,
     )
     told.rehearsed = clock.run(
         rehearse(rehearsal, clock=_as_clock(clock), sink=told, scripts=ProjectScripts(root), rng=random.Random(seed))

@@ -118,7 +118,7 @@ def test_the_command_says_what_it_did_and_remembers_it(tmp_path: Path, capfd: py
         "drill of thermal-throttle on thermal: it answers to check GpuThermalWatch",
         "1 message would have been sent; none left this machine:",
         "  POST  hooks.slack.example/services/rehearsal",
-        "      :information_source: GPU fault on brave-wombat (gke-ml-pool-a100-8ksx)",
+        "      :information_source: GpuThermalWatch DCGM_FR_CLOCKS_EVENT_THERMAL on brav…",
     ]
     assert main([*words, "show", "thermal-throttle"]) == 0
     assert "last drill that passed: 2" in capfd.readouterr().out

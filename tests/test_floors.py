@@ -13,7 +13,7 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
-    3: "engine sinks triggers doctor sim",
+    3: "conversion doctor engine sim sinks triggers",
     2: """
         assets
         bugreport
@@ -37,6 +37,7 @@ FLOORS = {
         healthevents
         metrics
         oracle
+        reporting
         routing
         runbook
         shapes
@@ -55,10 +56,12 @@ FLOORS = {
         health
         hookvariables
         journal
+        messages
         model
         names
         nearest
         ports
+        rights
         selectors
         source
         words

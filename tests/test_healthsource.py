@@ -16,6 +16,7 @@ from nvsx.healthevents.cursor import begin
 from nvsx.sim import simulate
 from nvsx.sim.database import SimulatedDatabase
 from nvsx.triggers.healthsource import HealthEventSource, SourceState, Told
+from tests.test_healthevents import DOCUMENT
 
 START = 1_787_306_400.0
 
@@ -67,3 +68,40 @@ def test_a_fault_is_told_once(kind: str, seed: int, poll_s: float) -> None:
 def test_what_does_not_cordon_is_seen_in_the_database_only() -> None:
     assert [one.event.check for one in told("store-only", 1, "mongo")[0]]
     assert told("store-only", 1, "nodes")[0] == []
+
+
+def test_what_was_told_is_not_read_again_and_what_cannot_be_read_is_read_once() -> None:
+    clock = SimulatedClock(start=START)
+    asked: list[tuple[bool, int]] = []
+    rejected: list[Any] = []
+
+    class Counting(SimulatedDatabase):
+        async def find(self, *words: Any, fields: Any = None, **more: Any) -> Any:
+            found = await super().find(*words, fields=fields, **more)
+            asked.append((fields is None, len(found)))
+            return found
+
+    async def story() -> list[Told]:
+        world, _, cluster = simulate("quiet", clock, 1)
+        events: list[Told] = []
+        source = HealthEventSource(
+            View(cluster, clock), Counting(world), clock, begin(clock.now()), poll_s=10, rng=random.Random(1),
+            on_event=events.append, on_rejection=rejected.append, on_state=lambda _: None,
+        )  # fmt: skip
+        for number in range(1500):
+            document = {**DOCUMENT, "_id": {"$oid": f"{number:024x}"}, "createdAt": date(START + 1 + number / 10)}
+            world.insert_document("HealthEvents", document)
+        world.insert_document("HealthEvents", {"_id": {"$oid": "f" * 24}, "createdAt": date(START + 5)})
+        for _ in range(3):
+            await asyncio.sleep(200)
+            await source.poll()
+        return events
+
+    assert len(clock.run(story())) == 1500
+    assert [str(one) for one in rejected] == [f"document {'f' * 24}: healthevent: is missing"]
+    # Two pages, each with its documents; then two pages of ids alone, twice.
+    assert asked == [(False, 1000), (True, 1000), (False, 501), (True, 501), *[(False, 1000), (False, 501)] * 2]
+
+
+def date(time: float) -> dict[str, Any]:
+    return {"$date": {"$numberLong": str(round(time * 1000))}}

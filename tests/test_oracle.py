@@ -326,23 +326,8 @@ ROWS = [
 def test_there_is_a_row_for_every_phase_and_every_topic() -> None:
     assert len(ROWS) == len({row.topic for row in ROWS}) >= 60
     assert {row.phase for row in ROWS} == set(PHASES)
-    assert {row.topic.split()[0] for row in ROWS} >= {
-        "5.1",
-        "5.2",
-        "5.3",
-        "5.4",
-        "5.5",
-        "6",
-        "7.1",
-        "7.2",
-        "7.3",
-        "7.4",
-        "8.1",
-        "8.2",
-        "8.3",
-        "8.5",
-        "8.6",
-    }
+    topics = "5.1 5.2 5.3 5.4 5.5 6 7.1 7.2 7.3 7.4 8.1 8.2 8.3 8.5 8.6"
+    assert {row.topic.split()[0] for row in ROWS} >= set(topics.split(" "))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.topic.replace(" ", "-") for row in ROWS])
@@ -539,6 +524,8 @@ def test_no_sequence_of_partial_views_calls_a_node_recovered_that_nvsentinel_kee
         )
         assert found.phase in PHASES
         if truth.cordoned_by_nvsentinel or not looked:
-            assert found.phase != "recovered", (looks, found)
+            assert found.phase != "recovered"
+        if truth.cordoned_by_nvsentinel and looked:
+            assert found.held
         if found.phase == "recovered":
             assert not truth.marks["cordoned"] or incident.cordoned_before

@@ -52,6 +52,8 @@ DESIGNED = {
     "unreachable",
     "long-drain",
     "quiet",
+    "remediation-failed",
+    "opted-out",
 }
 CHAIN = ["quarantined", "draining", "drain-succeeded", "remediating", "remediation-succeeded", ""]
 _loaded: dict[str, Scenario] = {}
@@ -379,6 +381,14 @@ VARIANTS: dict[str, tuple[list[str], Callable[[Played], bool]]] = {
     "ecc-memory": (CHAIN, lambda it: rebooted_for(it, "GpuMemWatch")),
     "nvlink-down": (CHAIN, lambda it: rebooted_for(it, "GpuNvlinkWatch")),
     "inforom-corrupt": (CHAIN, lambda it: rebooted_for(it, "GpuInforomWatch")),
+    "remediation-failed": (
+        ["quarantined", "draining", "drain-succeeded", "remediating", "remediation-failed"],
+        lambda it: nvsentinel.cordoned(it.node) and not requests(it) and remediated(it) is False,
+    ),
+    "opted-out": (
+        [],
+        lambda it: nvsentinel.opted_out(it.node) and bool(nvsentinel.faults(it.node)) and statuses(it) == [""],
+    ),
     "drain-failed": (
         ["quarantined", "draining", "drain-failed"],
         lambda it: nvsentinel.cordoned(it.node) and not requests(it) and remediated(it) is None,

@@ -177,7 +177,20 @@ def test_without_a_terminal_it_is_the_help_text(pyz: Path, argv: list[str]) -> N
     assert done.stdout.startswith("nvsx: runbooks around NVIDIA NVSentinel")
 
 
-HELD = HeldNode("gpu-node-1", "brave-gazelle", "draining", 1.0, "user pods to end", (), cordoned=True, opted_out=False)
+HELD = HeldNode(
+    name="gpu-node-1",
+    alias="brave-gazelle",
+    state="draining",
+    held=True,
+    since=1.0,
+    reason="user pods are being evicted",
+    waits_for="user pods to end",
+    needs_people=False,
+    contradictions=(),
+    faults=(),
+    cordoned=True,
+    opted_out=False,
+)
 CALM = Status(
     nodes=(), names={"gpu-node-1": "brave-gazelle"}, gpu_nodes=1, breaker="CLOSED", pods=3, unready=(), blind={}
 )

@@ -1,8 +1,8 @@
-"""Home of the libraries inside the archive, apart from the host's, and of the finder for the archive's bytecode.
+"""Home of the libraries inside the archive, apart from the host's, and of the finder for the archive's modules.
 
-build.py puts the libraries here with their imports rewritten; in a checkout nothing imports this package. For each
-Python known at build time the bytecode of a library, and of each package of nvsx, is one entry (`yaml.bundle`), because
-opening a hundred entries of a zip costs more than opening one. Any other Python imports the sources from the archive.
+build.py puts the libraries here with their imports rewritten; in a checkout nothing imports this package. The bytecode
+of a library, and of each package of nvsx, is one entry (`yaml.bundle`), because opening a hundred entries of a zip
+costs more than opening one. A Python that was not known at build time finds bundles of sources instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 
 class Bundles:
-    """Finds and loads modules of nvsx in `PACKAGE.bundle`: marshalled {module's full name: (is package, code)}."""
+    """Finds and loads modules of nvsx in `PACKAGE.bundle`: marshalled {module's full name: (is package, content)}.
 
-    def __init__(self, directory: str, archive: Any) -> None:
+    `compiled`: the contents are marshalled code, otherwise sources.
+    """
+
+    def __init__(self, directory: str, archive: Any, *, compiled: bool) -> None:
         self._directory = directory
         self._archive = archive
+        self._compiled = compiled
         self._open: dict[str, dict[str, tuple[bool, bytes]]] = {}
 
     def find_spec(self, fullname: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
@@ -35,8 +39,17 @@ class Bundles:
         """Ask for an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        code = self._modules(module.__name__)[module.__name__][1]
-        exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - from the archive that is running
+        is_package, content = self._modules(module.__name__)[module.__name__]
+        if self._compiled:
+            code = marshal.loads(content)  # noqa: S302 - from the archive that is running
+        else:
+            file = module.__name__.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+            code = compile(content, f"nvsx.pyz/{file}", "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102
+
+    def source(self, fullname: str) -> str:
+        """The text of a module; OSError or KeyError where there is none."""
+        return self._modules(fullname)[fullname][1].decode()
 
     def _modules(self, fullname: str) -> dict[str, tuple[bool, bytes]]:
         words = fullname.split(".")
@@ -51,6 +64,10 @@ class Bundles:
 
 
 _loader = __spec__.loader if __spec__ else None
-if __file__.endswith(".pyc") and hasattr(_loader, "archive"):
+if hasattr(_loader, "archive"):
     # First of all: a checkout that is installed on this host for development has a finder of its own for `nvsx`.
-    sys.meta_path.insert(0, Bundles(__file__.removesuffix("/_vendor/__init__.pyc"), _loader))
+    _here, _, _name = __file__.rpartition("/_vendor/")
+    _sources = f"{_here.rpartition('/')[0].rpartition('/')[0]}/src/nvsx"
+    sys.meta_path.insert(0, Bundles(_sources, _loader, compiled=False))  # of what is started rarely, they are all
+    if _name.endswith(".pyc"):
+        sys.meta_path.insert(0, Bundles(_here, _loader, compiled=True))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
+from nvsx.app.recorded import open_ledger
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.routing.route import Report, route
 from nvsx.routing.wants import STORM
+from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
+from nvsx.sinks.fanout import Fanout
+from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,28 +66,47 @@ def play(
     """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
+    environment = process_environment(settings, env_file=False)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment=process_environment(settings, env_file=False),
+        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
-    rehearsed = clock.run(
-        rehearse(
-            rehearsal,
-            clock=clock,
-            sink=sink(clock.glance),
-            scripts=ProjectScripts(root),
-            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+    ledger = open_ledger(base, clock)  # of the rehearsal's own: `nvsx report --state-dir` tells of it afterwards
+    try:
+        rehearsed = clock.run(
+            rehearse(
+                rehearsal,
+                clock=clock,
+                sink=Fanout([Record(ledger), sink(clock.glance)]) if ledger else sink(clock.glance),
+                scripts=ProjectScripts(root),
+                rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+                journal=ledger,
+            )
         )
-    )
+    finally:
+        if ledger:
+            ledger.close()
     return Played(rehearsed, base)
+
+
+def stand_ins(runbook: Runbook, scripts: ProjectScripts) -> dict[str, str]:
+    """A value for every variable that a hook says it requires, so that it goes all the way to the point of sending."""
+    hooks = {*runbook.hooks.values(), *(script for stage in runbook.stages for script in stage.hooks.values())}
+    found: dict[str, str] = {}
+    for hook in sorted(hooks):
+        for name in requirements(scripts.text_of(hook)):
+            word = name.lower().replace("_", "-")
+            found[name] = f"https://{word}.example/rehearsal" if name.endswith("URL") else f"rehearsal-{word}"
+    return found
 
 
 def fitting_scenario(runbook: Runbook) -> tuple[str, str]:

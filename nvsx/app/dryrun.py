@@ -15,10 +15,10 @@ from nvsx.engine.plan import Plan
 from nvsx.engine.watching import clauses_of
 from nvsx.errors import ClusterError, NvsxError, UsageError
 from nvsx.names import alias
-from nvsx.ports import ApiPath
+from nvsx.ports import ApiPath, Seen
 from nvsx.runbook.requires import requirements
 from nvsx.watches.incident import Incident, observe
-from nvsx.watches.predicate import node_path
+from nvsx.watches.predicate import Documents, DocumentSource, LogSource, node_path
 from nvsx.watches.tracker import StageTracker
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nvsx.app.live import Request, Session
     from nvsx.model import Stage
-    from nvsx.ports import Cluster, Seen
+    from nvsx.ports import Cluster
     from nvsx.watches.predicate import Sight, Source
     from nvsx.watches.tracker import ClauseTracker
 
@@ -92,17 +92,24 @@ async def _look(cluster: Cluster, session: Session, watched: Mapping[str, StageT
     sources = {source for tracker in watched.values() for source in tracker.sources(incident)} | {
         node_path(incident.node)
     }
-    paths = [source for source in sources if isinstance(source, ApiPath)]
+    asked = [source for source in sources if not isinstance(source, LogSource)]  # a log says nothing of the present
     arrived = asyncio.Event()
-    view = View(cluster, session.clock)
+    in_database = any(isinstance(source, DocumentSource) for source in asked)
+    view = View(cluster, session.clock, database=session.database(cluster) if in_database else None)
 
-    def on_change(path: ApiPath, seen: Seen) -> None:
-        sights[path] = seen
-        if all(_answered(sights.get(path)) for path in paths):
+    def saw(source: Source, sight: Sight) -> None:
+        sights[source] = sight
+        if all(_answered(sights.get(one)) for one in asked):
             arrived.set()
 
-    for path in paths:
-        view.subscribe(path, partial(on_change, path))
+    def counted(source: Source, found: int, blind: ClusterError | None) -> None:
+        saw(source, Documents(found, blind))
+
+    for source in asked:
+        if isinstance(source, DocumentSource):
+            view.follow_documents(source.collection, source.filter, source.enough, partial(counted, source))
+        elif isinstance(source, ApiPath):
+            view.subscribe(source, partial(saw, source))
     try:
         async with asyncio.timeout(LOOK_S):
             await arrived.wait()
@@ -116,8 +123,10 @@ async def _look(cluster: Cluster, session: Session, watched: Mapping[str, StageT
     await view.close()
 
 
-def _answered(seen: object) -> bool:
-    return getattr(seen, "listed", False) or getattr(seen, "blind", None) is not None
+def _answered(sight: Sight | None) -> bool:
+    if isinstance(sight, Seen):
+        return sight.listed or sight.blind is not None
+    return sight is not None
 
 
 def _prerequisites(plan: Plan) -> Iterator[str]:

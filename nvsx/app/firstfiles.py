@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nvsx.app.files import PRIVATE, File
-from nvsx.app.fitting import FITTED, fitted, scripts_of
+from nvsx.app.fitting import FITTED, scripts_of
 from nvsx.runbook.emit import inline
 from nvsx.settings import CONFIG_FILE, DEFAULT_NAMESPACE, ENV_FILE
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nvsx.app.survey import Survey
+    from nvsx.app.fitting import Starter
 
 GROUP_READABLE = 0o640
 State = Literal["new", "same", "kept"]
@@ -63,14 +63,13 @@ class Proposal(NamedTuple):
         return tuple(line for line in lines if not line.startswith(("---", "+++", "@@", f"+# {FITTED}")))
 
 
-def starter_files(root: Path, survey: Survey, names: Sequence[str]) -> list[Proposal]:
+def starter_files(root: Path, starters: Sequence[Starter]) -> list[Proposal]:
     """The chosen runbooks with the hooks and scripts that they name."""
-    starters = [fitted(name, survey) for name in names]
     runbooks = [
         Proposal(file := File(f"runbooks/{one.name}.yaml", one.text), _state(root, file), one.before)
         for one in starters
     ]
-    scripts = scripts_of([one.text for one in starters])
+    scripts = scripts_of(starters)
     return [*runbooks, *(Proposal(file, _state(root, file), file.text) for file in scripts)]
 
 
@@ -95,6 +94,9 @@ def env_file(root: Path, values: Mapping[str, str]) -> Proposal:
         example = f": {channel.example}" if channel.example else ""
         lines.append(f"\n# {channel.title.strip()}{example}\n" if not channel.needs else "")
         lines.append(f"{channel.variable}={quoted(value)}\n" if value else f"#{channel.variable}=\n")
+    known = {channel.variable for channel in CHANNELS}
+    others = [f"{name}={quoted(value)}\n" for name, value in values.items() if name not in known]
+    lines += ["\n", *others] if others else []
     file = File(ENV_FILE, "".join(lines), env_mode(root))
     return Proposal(file, _state(root, file))
 

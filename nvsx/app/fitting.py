@@ -40,12 +40,16 @@ _SOURCED = re.compile(r"#\s*shellcheck source=(\S+)")
 
 
 class Starter(NamedTuple):
-    """A runbook to begin with. `before` is the shipped one, written the same way: what differs was fitted."""
+    """A runbook to begin with. `before` is the shipped one, written the same way: what differs was fitted.
+
+    `scripts` are the hooks and actions that it names, relative to the root.
+    """
 
     name: str
     title: str
     text: str
     before: str
+    scripts: tuple[str, ...]
 
 
 def offered(survey: Survey) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ def fitted(name: str, survey: Survey) -> Starter:
     text = runbook_text(data, {"apiVersion": [f"{FITTED} {survey.context or 'this cluster'}."]})
     if site.drain_timeout:
         text = text.replace(REMARKS["drain"], _drain_remark(survey))
-    return Starter(name, str(before["metadata"]["title"]), text, runbook_text(before))
+    return Starter(name, str(before["metadata"]["title"]), text, runbook_text(before), tuple(_named(data)))
 
 
 def _repairs(name: str, survey: Survey) -> Iterator[dict[str, str]]:
@@ -120,14 +124,11 @@ def _for_people(data: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value}
 
 
-def scripts_of(texts: Sequence[str]) -> list[File]:
+def scripts_of(starters: Sequence[Starter]) -> list[File]:
     """The shipped hooks and scripts that runbooks name, and what those source, as they ship."""
     from nvsx import assets
-    from nvsx.documents import read_yaml
 
-    wanted: list[str] = []
-    for text in texts:
-        wanted += _named(read_yaml(text, "starter").data)
+    wanted = [path for one in starters for path in one.scripts]
     files: dict[str, File] = {}
     while wanted:
         path = wanted.pop(0)

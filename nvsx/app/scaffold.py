@@ -51,7 +51,7 @@ def new_runbook(catalog: Catalog, name: str, *, fault: str = "", title: str = ""
     about = {
         "name": name,
         "nickname": nickname,
-        "title": title or ("" if fault else _title(name)),
+        "title": title or ("" if fault else title_of(name)),
         "summary": summary or ("" if fault else "What this runbook is for, in a sentence."),
     }
     scripts = {script: hook and hook_path(name, hook) for script, hook in HOOKS.items()}
@@ -94,7 +94,8 @@ def _refuse_existing(catalog: Catalog, name: str) -> None:
             raise Refused(f"{file} is there already, and nvsx overwrites nothing", hint="choose another name")
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
+    """A title made of a runbook's name, for when nobody gives a better one."""
     words = name.replace("-", " ").split()
     return " ".join([words[0].capitalize(), *words[1:]])
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nvsx import assets
 from nvsx.catalog.library import FOLDER, ProjectLibrary
-from nvsx.errors import EnvironmentUnusable, NotFoundHere
+from nvsx.errors import EnvironmentUnusable, NotFoundHere, NvsxError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,13 @@ class ProjectScripts:
 
     def action(self, script: str) -> list[str]:
         return self._command(script, f"action {script}")
+
+    def text_of(self, script: str) -> str:
+        """A hook's text, "" where there is none to be read."""
+        try:
+            return self._library.read(f"{FOLDER}/{script}").decode("utf-8", "replace")
+        except NvsxError:
+            return ""
 
     def _command(self, path: str, what: str) -> list[str]:
         real = self._library.resolve(path)

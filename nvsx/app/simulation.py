@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
 from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
+from nvsx.health import HealthEvent
+from nvsx.healthevents import from_conditions, from_document
 from nvsx.journal import MemoryJournal
 from nvsx.names import alias
+from nvsx.ports import ApiPath
 from nvsx.sim import simulate
 from nvsx.sim.catcher import Catcher
-from nvsx.sim.database import SimulatedDatabase
+from nvsx.sim.database import HEALTH_EVENTS, SimulatedDatabase
+from nvsx.sim.realkubectl import RealKubectl
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from nvsx.clock import Clock
@@ -28,10 +32,13 @@ if TYPE_CHECKING:
     from nvsx.engine.run import Outcome
     from nvsx.messages import Message
     from nvsx.model import Runbook
-    from nvsx.ports import Sink
+    from nvsx.ports import Journal, Sink
     from nvsx.sim.director import Director
     from nvsx.sim.scenario import Scenario
+    from nvsx.sim.world import World
 
+NODES = ApiPath("v1", "nodes")
+_TRIGGERED_WITHIN_S = 3.0
 _REAL_CLUSTER_VARIABLES = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "NVSX_MONGO_URI")
 
 
@@ -50,6 +57,9 @@ class Rehearsal:
     dwell: bool = False
     variables: Mapping[str, str | None] = field(default_factory=dict)
     """What hooks find changed in their environment at last; None takes a variable away."""
+    kubectl: str = ""
+    """A real kubectl for the hooks, on the simulator's API server; without one, or where it does not work, the
+    simulator's own answers."""
 
 
 class Rehearsed(NamedTuple):
@@ -69,23 +79,26 @@ async def rehearse(
     rng: random.Random,
     on_note: Callable[[str], None] | None = None,
     before: Callable[[Director], None] | None = None,
+    journal: Journal | None = None,
 ) -> Rehearsed:
-    """Play the scenario and run the runbook on it."""
+    """Play the scenario and run the runbook on it. Without a journal nothing is recorded."""
     world, director, cluster = simulate(rehearsal.scenario, clock, rehearsal.seed)
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with ShimServer(world, rehearsal.base / "bin") as shim, Catcher(shim.bin_dir) as catcher:
-        environment = _isolated(rehearsal, str(shim.bin_dir), {**catcher.variables, **shim.env})
-        plan = _plan(rehearsal, director, run_id, await cluster.identity(), environment, clock.now())
+    async with _kubectl(rehearsal, world, clock) as kubectl, Catcher(kubectl.bin_dir) as catcher:
+        environment = _isolated(rehearsal, str(kubectl.bin_dir), {**catcher.variables, **kubectl.env})
+        identity = await cluster.identity()
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
         try:
+            facts = await _awaited(director) if _answers_last(rehearsal) else {}
+            plan = _plan(rehearsal, director, run_id, identity, environment, clock.now(), facts)
             outcome = await execute(
                 plan,
                 cluster=cluster,
                 clock=clock,
-                journal=MemoryJournal(),
+                journal=journal or MemoryJournal(),
                 sink=sink,
                 scripts=scripts,
                 on_note=on_note,
@@ -98,8 +111,49 @@ async def rehearse(
     return Rehearsed(outcome, director, catcher.messages())
 
 
+def _answers_last(rehearsal: Rehearsal) -> bool:
+    """Whether the runbook takes what no other takes: it watches nothing, and knows its fault from the trigger alone."""
+    trigger = rehearsal.runbook.trigger
+    return trigger is not None and bool(trigger.unhandled)
+
+
+async def _awaited(director: Director) -> dict[str, Any]:
+    """What a trigger tells of the scenario's fault, once its event can be read; {} where there comes none."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(director.length):
+            await director.reached("fault")
+            await asyncio.sleep(_TRIGGERED_WITHIN_S)
+    world = director.world
+    stored = [from_document(document) for document in world.documents.get(HEALTH_EVENTS, ())]
+    shown = [event for node in world.list(NODES).objects for event in from_conditions(node)]
+    since = director.fault_time
+    for found in (*stored, *shown):
+        if isinstance(found, HealthEvent) and found.node == director.node and found.generated_time >= int(since) > 0:
+            return found.facts()
+    return {}
+
+
+@asynccontextmanager
+async def _kubectl(rehearsal: Rehearsal, world: World, clock: Clock) -> AsyncIterator[RealKubectl | ShimServer]:
+    """What scripts find as kubectl."""
+    directory = rehearsal.base / "bin"
+    if rehearsal.kubectl:
+        async with RealKubectl(world, directory, rehearsal.kubectl) as real:
+            if await real.answers(clock):
+                yield real
+                return
+    async with ShimServer(world, directory) as shim:
+        yield shim
+
+
 def _plan(
-    rehearsal: Rehearsal, director: Director, run_id: str, cluster: str, environment: Mapping[str, str], now: float
+    rehearsal: Rehearsal,
+    director: Director,
+    run_id: str,
+    cluster: str,
+    environment: Mapping[str, str],
+    now: float,
+    facts: Mapping[str, Any],
 ) -> Plan:
     places = make_places(rehearsal.base, run_id)
     return Plan(
@@ -119,7 +173,7 @@ def _plan(
         secrets=rehearsal.secrets,
         drill=rehearsal.drill,
         dwell=rehearsal.dwell,
-        trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo"),
+        trigger=TriggerFacts(source="drill" if rehearsal.drill else "demo", facts=facts),
     )
 
 

@@ -40,6 +40,9 @@ def free_nickname(name: str, taken: Iterable[str]) -> str:
     return next((found for found in tries if found not in used), f"{alias(name)}-{len(used)}")
 
 
-def nicknames(catalog: Catalog) -> tuple[str, ...]:
-    """The nicknames of a library, and the names of its runbooks, which a nickname must not repeat either."""
-    return tuple(word for one in catalog.summaries() for word in (one.nickname, one.name) if word)
+def nicknames(catalog: Catalog, *, but: str = "") -> tuple[str, ...]:
+    """The nicknames of a library, and the names of its runbooks, which a nickname must not repeat either; without
+    those of the runbook `but`.
+    """
+    listed = (one for one in catalog.summaries() if one.name != but)
+    return tuple(word for one in listed for word in (one.nickname, one.name) if word)

@@ -42,12 +42,12 @@ WRITE_VERBS = (
 )
 """Known by name for the log only; whatever is not a read is a write."""
 
-_VALUE_FLAGS = (
+VALUE_FLAGS = (
     "as as-group as-uid as-user-extra cache-dir certificate-authority client-certificate client-key cluster context"
     " kubeconfig kuberc log-backtrace-at log-dir log-file log-file-max-size log-flush-frequency namespace password"
     " profile profile-output request-timeout server stderrthreshold tls-server-name token user username v vmodule"
 )
-_BARE_FLAGS = (
+BARE_FLAGS = (
     "add-dir-header alsologtostderr disable-compression help insecure-skip-tls-verify log-json logtostderr"
     " match-server-version one-output skip-headers skip-log-headers warnings-as-errors"
 )
@@ -152,9 +152,9 @@ def wrapper(role: Role, real: str, log: str) -> str:
         real=shlex.quote(real),
         log=shlex.quote(log),
         refused=REFUSED,
-        value_flags=_pattern(f"--{name}" for name in _VALUE_FLAGS.split()),
-        set_flags=_pattern(f"--{name}=*" for name in f"{_VALUE_FLAGS} {_BARE_FLAGS}".split()),
-        bare_flags=_pattern(f"--{name}" for name in _BARE_FLAGS.split()),
+        value_flags=_pattern(f"--{name}" for name in VALUE_FLAGS.split()),
+        set_flags=_pattern(f"--{name}=*" for name in f"{VALUE_FLAGS} {BARE_FLAGS}".split()),
+        bare_flags=_pattern(f"--{name}" for name in BARE_FLAGS.split()),
         read_verbs=_pattern(READ_VERBS.split()),
         pair_verbs=_pattern(READ_PAIRS),
         read_pairs=_pattern(f"'{verb} {sub}'" for verb, subs in READ_PAIRS.items() for sub in (*subs, "help")),

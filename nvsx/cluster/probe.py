@@ -14,9 +14,13 @@ _DATE = re.compile(r"\bDate: ?\[?\"?(\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT)
 
 
 class Probe(NamedTuple):
-    """One answer of the API server. `skew_s` is how far its clock is ahead of ours; None where it did not say."""
+    """One answer of the API server, and the kubectl that brought it (which may be another than the first on PATH).
+
+    `skew_s` is how far the server's clock is ahead of ours; None where it did not say.
+    """
 
     version: str
+    client: str
     latency_s: float
     skew_s: float | None
 
@@ -32,6 +36,7 @@ def probe_of(versions: Object, account: str, elapsed_s: float, now: float) -> Pr
     dated = _DATE.search(account)
     return Probe(
         git_version(versions, "serverVersion"),
+        git_version(versions, "clientVersion"),
         float(found[1] or found[2]) / 1000 if found else elapsed_s,
         parsedate_to_datetime(dated[1]).timestamp() - now if dated else None,
     )

@@ -94,7 +94,7 @@ class _Rows:
         sign = _sign(result.finding)
         text = printable(result.finding.text)
         row = f"{self._paint(sign.sign, sign.color, bold=True)} {pad(result.check.title, _TITLE_CELLS)} "
-        _say_now("  " + row + self._clipped(text, result.finding))
+        say("  " + row + self._clipped(text, result.finding))
         for detail in result.finding.details if self._verbose else ():
             say(f"{'':{_TITLE_CELLS + 5}}{self._paint(printable(detail), 'grey')}")
 
@@ -155,12 +155,14 @@ def _sign(finding: Finding) -> _Sign:
 
 
 def _say_now(text: str) -> None:
-    """A line that is seen when it is said, into a pipe too."""
+    """A line that is seen when it is said, into a pipe too. That it could not be written is told at the end."""
     import sys
+    from contextlib import suppress
 
     say(text)
     if sys.stdout is not None:
-        sys.stdout.flush()
+        with suppress(OSError):
+            sys.stdout.flush()
 
 
 def _say_json(results: Sequence[Result], settings: Settings) -> None:

@@ -178,8 +178,9 @@ class _Setup:
         from nvsx.app.firstfiles import config_file, starter_files
         from nvsx.app.fitting import fitted, offered
 
-        names = self._chosen([fitted(name, survey)[:2] for name in offered(survey)])
-        proposals = starter_files(root, survey, names) if names else []
+        starters = {name: fitted(name, survey) for name in offered(survey)}
+        names = self._chosen([(one.name, one.title) for one in starters.values()])
+        proposals = starter_files(root, [starters[name] for name in names])
         proposals += config_file(root, context=kept_context, namespace=self.settings.namespace)
         self._agree(root, proposals)
         return names

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from prompt_toolkit import PromptSession
     from prompt_toolkit.completion import CompleteEvent, Completer
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.history import History
+    from prompt_toolkit.shortcuts import PromptSession
 
     from nvsx.app.glance import Glance
     from nvsx.settings import Settings
@@ -165,8 +165,8 @@ class Shell:
         say(self._paint("list, use RUNBOOK, run, status, help, quit; Tab completes; !command goes to bash", "grey"))
 
     def _prompt_session(self) -> PromptSession[str]:
-        from prompt_toolkit import PromptSession
         from prompt_toolkit.output import ColorDepth
+        from prompt_toolkit.shortcuts import PromptSession
         from prompt_toolkit.styles import Style
 
         plain = Style([("bottom-toolbar", "noreverse"), ("bottom-toolbar.text", "noreverse")])
@@ -219,7 +219,7 @@ def toolbar(glance: Glance) -> list[tuple[str, str]]:
     if "nodes" in status.blind:
         return parts
     parts.append(("", f"{status.gpu_nodes} GPU node{'' if status.gpu_nodes == 1 else 's'}"))
-    held = [node.alias for node in status.nodes if node.state != "fault"]
+    held = [node.alias for node in status.nodes if node.held]
     if held:
         names = ", ".join(held[:_SHOWN_NODES]) + (" …" if len(held) > _SHOWN_NODES else "")
         parts.append(("fg:ansired bold", f"{len(held)} quarantined: {names}"))

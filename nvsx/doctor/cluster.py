@@ -36,11 +36,10 @@ async def server(ground: Ground) -> Finding:
     """Reached, how fast, and whether kubectl may be used with it: one minor version apart, either way."""
     probe = await ground.probe()
     text = f"Kubernetes {probe.version or '(no version)'} answers in {_milliseconds(probe.latency_s)}"
-    client = await ground.client_version()
-    apart = _apart(client, probe.version)
+    apart = _apart(probe.client, probe.version)
     if apart > 1:
         hint = f"curl -LO https://dl.k8s.io/release/{probe.version}/bin/linux/amd64/kubectl"
-        return warn(f"{text}; kubectl {client} is {apart} minor versions away, 1 is supported", hint)
+        return warn(f"{text}; kubectl {probe.client} is {apart} minor versions away, 1 is supported", hint)
     if probe.latency_s > SLOW_S:
         return warn(f"{text}: slow", f"time {ground.kubectl} get --raw /readyz")
     return ok(text)

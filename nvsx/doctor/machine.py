@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.cluster import processes
 from nvsx.doctor.finding import Finding, count, fail, ok, some, warn
-from nvsx.doctor.mounts import is_remote, mount_of
+from nvsx.ledger.troubles import NETWORK_FILE_SYSTEMS, file_system
 
 if TYPE_CHECKING:
     from nvsx.doctor.ground import Ground
@@ -34,19 +34,22 @@ async def kubectl(ground: Ground) -> Finding:
 
 async def tools(ground: Ground) -> Finding:
     """What hooks are written in, and what sends their messages."""
-    versions = {name: await _version(ground, name) for name in ("bash", "curl", "mongosh")}
+    wants_mongosh = bool(ground.site.settings.mongo_uri)
+    asked = ("bash", "curl", *(("mongosh",) if wants_mongosh else ()))  # mongosh takes a second to tell its version
+    versions = {name: await _version(ground, name) for name in asked}
     shown = [f"{name} {version}" for name, version in versions.items() if version]
     if not versions["bash"]:
         return fail("bash is missing: no hook and no prerequisite can run", "sudo apt-get install bash")
     if int(versions["bash"].partition(".")[0]) < OLD_BASH:
         return warn(f"bash {versions['bash']} is old: the shipped hooks want 4 or newer", "bash --version")
-    if ground.site.settings.mongo_uri and not versions["mongosh"]:
+    if wants_mongosh and not versions["mongosh"]:
         hint = "https://www.mongodb.com/try/download/shell, or unset NVSX_MONGO_URI"
         return fail("mongosh is missing, and NVSX_MONGO_URI needs it", hint)
     if not versions["curl"]:
         return warn("curl is missing: the shipped hooks send with it", "sudo apt-get install curl")
-    if not versions["mongosh"]:
-        shown.append("no mongosh (only NVSX_MONGO_URI needs one)")
+    if not wants_mongosh:
+        there = shutil.which("mongosh", path=ground.site.environment.get("PATH"))
+        shown.append("mongosh" if there else "no mongosh (only NVSX_MONGO_URI needs one)")
     return ok(", ".join(shown))
 
 
@@ -96,12 +99,16 @@ async def state_directory(ground: Ground) -> Finding:
         owner = ground.site.settings.uid
         hint = f"sudo install -d -m 700 -o {owner} {chosen}, or nvsx --state-dir DIR"
         return fail(f"{chosen} cannot be written to: no run can be recorded there", hint)
-    mount = mount_of(str(there))
-    if is_remote(mount.kind):
+    kind, _ = file_system(str(_real(there)))
+    if kind in ("proc", "sysfs", "cgroup2", "devtmpfs"):
+        return fail(f"{chosen} is in {kind}, where nothing can be kept", "nvsx --state-dir DIR")
+    if kind in NETWORK_FILE_SYSTEMS:
         hint = "nvsx --state-dir DIR, on a disk of this machine"
-        return fail(f"{chosen} is on {mount.kind}, where file locks cannot be relied on", hint)
+        return fail(f"{chosen} is on {kind}, where file locks cannot be relied on", hint)
     free = shutil.disk_usage(there).free
-    text = f"{chosen}, {mount.kind or 'unknown file system'}, {_size(free)} free"
+    text = f"{chosen}, {kind or 'unknown file system'}, {_size(free)} free"
+    if kind == "tmpfs":
+        return warn(f"{text}: a reboot forgets every run", "nvsx --state-dir DIR, on a disk")
     if free < TOO_LITTLE_SPACE:
         return fail(text, f"df -h {there}")
     if free < LITTLE_SPACE:
@@ -127,8 +134,8 @@ async def hook_variables(ground: Ground) -> Finding:
     details = [f"{name}: {some(sorted(wanting[name]))}" for name in names]
     file = ground.site.settings.env_file or (ground.site.settings.project or Path()) / "nvsx.env"
     hint = f"echo '{names[0]}=…' >> {file} && chmod 600 {file}"
-    verb = "is" if len(names) == 1 else "are"
-    return warn(f"{some(names)} {verb} not set: {count(len(hooks), 'hook')} of {len(texts)} want it", hint, *details)
+    missing = f"{names[0]} is not set" if len(names) == 1 else f"{some(names)} are not set"
+    return warn(f"{missing}: {len(hooks)} of {count(len(texts), 'hook')} ask for that", hint, *details)
 
 
 def _nearest(path: Path) -> Path:
@@ -147,3 +154,8 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}"
         number /= 1024
     return f"{number:.1f} TB"
+
+
+def _real(path: Path) -> Path:
+    """The path without links, which a mount table does not know."""
+    return path.resolve()

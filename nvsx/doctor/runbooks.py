@@ -10,7 +10,7 @@ from nvsx.doctor.install import MONITORED
 from nvsx.durations import format_duration
 from nvsx.routing.wants import EVENT, UNHANDLED, wants_of
 from nvsx.runbook.checks import CHECKS as KNOWN_CHECKS
-from nvsx.runbook.expectations import comparison_failure, is_comparison, missing_failure
+from nvsx.runbook.prerequisites import comparison_failure, is_comparison, missing_failure
 from nvsx.watches import nvsentinel
 from nvsx.watches.target import node_name
 

@@ -85,15 +85,19 @@ async def examine(
 ) -> list[Result]:
     """Run all checks. `told` hears of each in the order of the table, as soon as it and all before it are over."""
     running: dict[str, asyncio.Task[Result]] = {}
-    async with asyncio.TaskGroup() as group:
+    results = []
+    try:
         for check in checks:
             needs = {name: running[name] for name in check.needs}
-            running[check.id] = group.create_task(_one(ground, check, needs), name=check.id)
-        results = []
+            running[check.id] = asyncio.create_task(_one(ground, check, needs), name=check.id)
         for check in checks:
             results.append(await running[check.id])
             if told:
                 told(results[-1])
+    finally:
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
     return results
 
 

@@ -54,7 +54,7 @@ class TriggerFacts:
     source: str = "manual"
     file: str = ""  # the raw payload, for hooks
     incident_key: str = ""  # the sender's own
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # `HealthEvent.facts` where a health event asked for it
 
 
 MANUAL = TriggerFacts()

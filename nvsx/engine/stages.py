@@ -14,7 +14,7 @@ from nvsx.engine.history import NEW_RUN
 from nvsx.engine.watching import NodeGone
 from nvsx.events import Prerequisite, StageBegin, StageEnd
 from nvsx.journal import EvidenceSeen, IncidentSeen, StageBegan, StageEnded
-from nvsx.runbook.expectations import comparison_failure, is_comparison, missing_failure
+from nvsx.runbook.prerequisites import comparison_failure, is_comparison, missing_failure
 
 if TYPE_CHECKING:
     from nvsx.clock import Clock
@@ -271,10 +271,14 @@ class StageRunner:
             missing,
         )
 
-    async def _end(self, result: StageResult) -> None:
+    async def note_incident(self) -> None:
+        """Record what the cluster has shown of the incident, if that is more than what is recorded."""
         if self._watching.incident != self._incident:
             self._incident = self._watching.incident
             await self._recorder.record(IncidentSeen(self._plan.run_id, self._clock.now(), self._incident._asdict()))
+
+    async def _end(self, result: StageResult) -> None:
+        await self.note_incident()
         for position, verdict in self._watching.evidence(result.stage):
             await self._recorder.record(
                 EvidenceSeen(

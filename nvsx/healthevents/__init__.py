@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from nvsx.healthevents.cloudevent import from_cloudevent
 from nvsx.healthevents.fields import Rejection
-from nvsx.healthevents.node import from_annotation, from_conditions
+from nvsx.healthevents.node import from_annotation, from_conditions, from_node_event
 from nvsx.healthevents.stored import from_document
 
-__all__ = ["Rejection", "from_annotation", "from_cloudevent", "from_conditions", "from_document"]
+__all__ = ["Rejection", "from_annotation", "from_cloudevent", "from_conditions", "from_document", "from_node_event"]

@@ -28,17 +28,33 @@ class Cursor(NamedTuple):
 
         `now` is the observer's clock: an event dated ahead of it must not push the cursor past others that are due.
         """
-        seen = dict(self.seen)
-        fresh = []
-        newest = self.start + OVERLAP_S
+        reading = Reading(self)
+        fresh = reading.fresh(events)
+        return fresh, reading.cursor(now)
+
+
+class Reading:
+    """One look from a cursor on, page by page: what is remembered is copied once, not with each page."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self.start = cursor.start
+        self.seen = dict(cursor.seen)
+
+    def fresh(self, events: Iterable[HealthEvent]) -> list[HealthEvent]:
+        """Those that were not told before, in their order; they count as told from now on."""
+        found = []
         for event in events:
-            if event.id in seen or event.created_time < self.start:
+            if event.id in self.seen or event.created_time < self.start:
                 continue
-            seen[event.id] = event.created_time
-            fresh.append(event)
-        newest = max([newest, *(time for time in seen.values() if time <= now)])
+            self.seen[event.id] = event.created_time
+            found.append(event)
+        return found
+
+    def cursor(self, now: float) -> Cursor:
+        """Where to go on from after all that was read."""
+        newest = max((time for time in self.seen.values() if time <= now), default=0.0)
         start = max(self.start, newest - OVERLAP_S)
-        return fresh, Cursor(start, {known: time for known, time in seen.items() if time >= start})
+        return Cursor(start, {known: time for known, time in self.seen.items() if time >= start})
 
 
 def begin(now: float) -> Cursor:

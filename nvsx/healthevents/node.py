@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from nvsx.health import Entity, HealthEvent
 from nvsx.healthevents.fields import Fields, Rejection, Unreadable, read_event, shown
 from nvsx.watches import nvsentinel
+from nvsx.watches.pods import event_time
 
 if TYPE_CHECKING:
     from nvsx.ports import Object
     from nvsx.watches.nvsentinel import Condition
 
-ANNOTATION, CONDITION = "node", "condition"
+ANNOTATION, CONDITION, EVENT = "node", "condition", "event"
 
 _CODE = re.compile(r"ErrorCode:(\S+) ?")
 _ENTITY = re.compile(r"([A-Za-z][A-Za-z0-9_]*):(\S+)(?: |\Z)")
@@ -49,6 +50,17 @@ def from_conditions(node: Object) -> tuple[HealthEvent, ...]:
     if not isinstance(name, str) or not name:
         return ()
     return tuple(event for fault in nvsentinel.faults(node) for event in _faults(name, fault))
+
+
+def from_node_event(event: Object) -> HealthEvent | None:
+    """What an Event on a node tells of a fault that is not fatal: its type is the check. None for any other Event."""
+    check, reason = str(event.get("type") or ""), str(event.get("reason") or "")
+    node = (event.get("involvedObject") or {}).get("name")
+    if not check or reason != f"{check}IsNotHealthy" or not isinstance(node, str):
+        return None
+    told = nvsentinel.Condition(check, "True", reason, str(event.get("message") or ""), event_time(event))
+    agent = str((event.get("source") or {}).get("component") or event.get("reportingComponent") or "")
+    return _faults(node, told)[0]._replace(agent=agent, fatal=False, source=EVENT)
 
 
 def _faults(node: str, condition: Condition) -> list[HealthEvent]:

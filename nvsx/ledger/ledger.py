@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ from nvsx.errors import NvsxError
 from nvsx.events import to_wire
 from nvsx.journal import EffectIntended
 from nvsx.ledger import admitting, entries, keeping, owning
-from nvsx.ledger.opening import FILE, Opened
+from nvsx.ledger.opening import FILE, Opened, readable
 from nvsx.ledger.reading import Reader
 from nvsx.ledger.rows import Evidence
+from nvsx.ledger.troubles import explained
 from nvsx.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -71,9 +72,11 @@ class Ledger(Reader):
 
     @staticmethod
     def reader(directory: Path) -> Reader | None:
-        """Only for reading; None where nothing was ever recorded."""
-        path = directory / FILE
-        return Reader(path, writing=False) if path.exists() else None
+        """Only for reading; None where nothing was ever recorded. Raises EnvironmentUnusable as `open` does."""
+        try:
+            return Reader(directory / FILE, writing=False) if readable(directory) else None
+        except sqlite3.Error as error:
+            raise explained(directory / FILE, error) from error
 
     def close(self) -> None:
         """Write what is left, give up unfinished runs, and let go of everything."""

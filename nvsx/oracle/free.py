@@ -81,7 +81,7 @@ def _detected(facts: Facts) -> Position:
     never = _never(facts)
     if never:
         return here._replace(
-            reason=f"{reason}, {never}", waits_for=f"people: {never}", terminal=True, needs_people=True
+            reason=f"{reason}, and will not be: {never}", waits_for=f"people: {never}", terminal=True, needs_people=True
         )
     if facts.breaker == "":
         here = here._replace(reason=f"{reason}; fault-quarantine has not started here, or is not installed")
@@ -94,11 +94,11 @@ def _detected(facts: Facts) -> Position:
 def _never(facts: Facts) -> str:
     """Why fault-quarantine will not take the fault up, "" where it may."""
     if facts.handed_over:
-        return "and will not be: it is handed over to an external remediation"
+        return "it is handed over to an external remediation"
     if facts.opted_out:
-        return "and will not be: a label opts it out of NVSentinel"
+        return "a label opts it out of NVSentinel"
     if facts.tripped:
-        return "and will not be: the circuit breaker is TRIPPED until somebody resets it"
+        return "the circuit breaker is TRIPPED until somebody resets it"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nvsx.errors import NotFound
 from nvsx.healthevents.ejson import plain
 from nvsx.sim.filters import document_matcher, sort_key
 from nvsx.sim.merging import copy_of
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from nvsx.sim.world import World
 
 HEALTH_EVENTS = "HealthEvents"
+COLLECTIONS = (HEALTH_EVENTS, "MaintenanceEvents", "ResumeTokens")
+
+_HINT = "this is the simulated cluster: the scenario did that"
 
 
 class SimulatedDatabase:
@@ -44,6 +48,10 @@ class SimulatedDatabase:
 
     async def _matching(self, collection: str, filter_: Mapping[str, Any]) -> list[tuple[Any, Object]]:
         await self._world.consult(Request("exec", "pods", "", "nvsentinel", "mongodb-0"))
+        if not self._world.documents:
+            raise NotFound("there is no pod of a database in nvsentinel", hint=_HINT)
+        if collection not in ("", *COLLECTIONS, *self._world.documents):
+            raise NotFound(f"there is no collection {collection} in HealthEventsDatabase", hint=_HINT)
         matches = document_matcher(plain(filter_))
         pairs = ((plain(one), one) for one in self._world.documents.get(collection or HEALTH_EVENTS, ()))
         return [pair for pair in pairs if matches(pair[0])]

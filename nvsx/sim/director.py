@@ -52,12 +52,13 @@ class Director:
         self.world = world
         self.scenario = scenario
         self.seed = seed
-        self.truth: dict[str, float] = {}  # mark -> when it first came, epoch seconds
+        self.truth: dict[str, float] = {}  # mark -> when it first came, on its own node where it did; epoch seconds
         self.played: list[Played] = []
         self._clock = clock
         self._random = random.Random(self.seed)  # noqa: S311 - the dice of a simulation
         self._variables: dict[str, Any] = {}
         self._reached: dict[str, asyncio.Event] = {}
+        self._own: set[str] = set()  # marks that have come on the scenario's own node
         for name, value in scenario.variables.items():
             self._variables[name] = self._fill(value, ())
         world.context = str(self._variables.get("context", world.context))
@@ -215,8 +216,11 @@ class Director:
     def _play(self, cue: Cue) -> None:
         step = cue.step
         now = self._clock.now()
-        if step.mark:
-            self.truth.setdefault(step.mark, now)
+        about = str(self._fill("{{node}}", cue.scopes)) if "node" in self._variables else ""
+        if step.mark and (step.mark not in self.truth or (about == self.node and step.mark not in self._own)):
+            self.truth[step.mark] = now
+        if step.mark and about == self.node:
+            self._own.add(step.mark)
         variables = next((scope for scope in reversed(cue.scopes) if isinstance(scope, _Local)), self._variables)
         if step.mark == _FAULT_MARK:
             variables[_FAULT_TIME] = now
@@ -228,7 +232,6 @@ class Director:
             except ClusterError as refused:
                 problem = Problem(step.place, step.operation, refused.message)
                 raise DocumentInvalid(f"{self.scenario.name} cannot be played on", (problem,)) from refused
-        about = str(self._fill("{{node}}", cue.scopes)) if "node" in self._variables else ""
         self.played.append(Played(now, step, about))
         if step.mark:
             self._reached.setdefault(step.mark, asyncio.Event()).set()

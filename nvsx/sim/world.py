@@ -49,6 +49,7 @@ class Request(NamedTuple):
 
 if TYPE_CHECKING:
     Reactor = Callable[[Request], Awaitable[Object | None]]
+    Objects = list[Object]
 
 
 class Drip(NamedTuple):
@@ -147,10 +148,14 @@ class World:
 
     def list(self, path: ApiPath) -> Listing:
         """The objects of `path`, by namespace and name, and the version from which a watch continues them."""
+        return Listing([copy_of(thing) for thing in self.held(path)], str(self._version))
+
+    def held(self, path: ApiPath) -> Objects:
+        """The same objects themselves, for who only reads: a write puts a new object in the place of the old."""
         resource = self.resources.at(path.group, path.version, path.resource)
         matches = matcher(resource.plural, path.namespace, path.field_selector, path.label_selector)
         held = self._objects.get(resource, {})
-        return Listing([copy_of(held[key]) for key in sorted(held) if matches(held[key])], str(self._version))
+        return [held[key] for key in sorted(held) if matches(held[key])]
 
     def watch(self, path: ApiPath, version: str) -> Watch:
         """What changes after `version` ("" or "0": all present objects first). Expired when `version` is forgotten.

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.cluster.sight import Backoff, Sight
 from nvsx.errors import ClusterError, Garbled
 from nvsx.healthevents import Rejection, from_annotation, from_conditions, from_document
-from nvsx.healthevents.cursor import Cursor, wanted
+from nvsx.healthevents.cursor import Cursor, Reading, wanted
 from nvsx.healthevents.ejson import identifier, moment
+from nvsx.healthevents.stored import MONGO
 from nvsx.ports import ApiPath
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nvsx.ports import Database, Object, Seen
 
 PAGE = 1000
+_INDEX = {"createdAt": 1}  # and _id, which comes with everything
+_ORDER = {"createdAt": 1, "_id": 1}
 NODES = ApiPath("v1", "nodes")
 
 
@@ -80,6 +83,7 @@ class HealthEventSource:
         self._from_database: dict[object, float] = {}  # what it told since the cursor's start
         self._listed = False
         self._rejected: set[Rejection] = set()
+        self._unreadable: set[str] = set()  # ids of documents that were rejected
 
     async def run(self) -> None:
         """Watch and poll until cancelled."""
@@ -109,31 +113,41 @@ class HealthEventSource:
     async def poll(self) -> None:
         """One look into the database, page by page; a failure changes the state and loses nothing."""
         assert self._database is not None
-        began, after = self._clock.monotonic(), None
-        filter_start = self.cursor.start
+        began = self._clock.monotonic()
+        reading = Reading(self.cursor)
         try:
-            while True:
-                page = await self._database.find(
-                    "", wanted(filter_start, after), sort={"createdAt": 1, "_id": 1}, limit=PAGE
-                )
-                events = [event for event in map(self._decoded, page) if event is not None]
-                fresh, self.cursor = self.cursor.advance(events, self._clock.now())
-                for event in fresh:
-                    if not self._shown_on_node(event):
-                        self._on_event(Told(event))
-                    self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
-                if len(page) < PAGE:
-                    break
-                after = _last(page)
-            recent = {key: time for key, time in self._from_database.items() if time >= self.cursor.start}
-            self._from_database = recent
+            await self._read(self._database, reading)
         except ClusterError as error:
             self._sight.failed(error, since=began)
             await self._backoff.wait(slow=error.lasting)
             return
+        finally:
+            self.cursor = reading.cursor(self._clock.now())
+            recent = {key: time for key, time in self._from_database.items() if time >= self.cursor.start}
+            self._from_database = recent
         self._backoff.reset()
         self.looked = self._clock.now()
         self._sight.looked()
+
+    async def _read(self, database: Database, reading: Reading) -> None:
+        """Every document from the cursor on. Only ids and times are read of those that were told before."""
+        after = None
+        while True:
+            page = await database.find("", wanted(reading.start, after), fields=_INDEX, sort=_ORDER, limit=PAGE)
+            new = [found.get("_id") for found in page if not self._is_known(identifier(found.get("_id")), reading)]
+            if new:
+                documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
+                events = [event for event in map(self._decoded, documents) if event is not None]
+                for event in reading.fresh(events):
+                    if not self._shown_on_node(event):
+                        self._on_event(Told(event))
+                    self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
+            if len(page) < PAGE:
+                return
+            after = _last(page)
+
+    def _is_known(self, id_: str | None, reading: Reading) -> bool:
+        return id_ is not None and (id_ in reading.seen or id_ in self._unreadable)
 
     def _decoded(self, document: object) -> HealthEvent | None:
         found = from_document(document)
@@ -176,6 +190,8 @@ class HealthEventSource:
     def _reject(self, rejection: Rejection) -> None:
         if rejection not in self._rejected and len(self._rejected) < 10_000:
             self._rejected.add(rejection)
+            if rejection.id and rejection.source == MONGO:
+                self._unreadable.add(rejection.id)
             self._on_rejection(rejection)
 
     def _tell_state(self, state: SourceState) -> None:

@@ -73,16 +73,16 @@ class NodeEvent(NamedTuple):
     def text(self) -> str:
         return "node event " + " ".join(filter(None, (self.type, self.reason)))
 
+    def matches(self, event: Object) -> bool:
+        """Whether it is an Event of the kind that is waited for, of whatever age."""
+        return self.reason in ("", event.get("reason")) and self.type in ("", event.get("type"))
+
     def sources(self, incident: Incident) -> tuple[Source, ...]:
         return (node_events_path(incident.node),) if incident.node else ()
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
         events = seen_at(sights, node_events_path(incident.node)).objects.values()
-        matching = [
-            event
-            for event in events
-            if self.reason in ("", event.get("reason")) and self.type in ("", event.get("type"))
-        ]
+        matching = [event for event in events if self.matches(event)]
         return _newest_of_incident(matching, incident, f"no {self.text} in this incident")
 
 

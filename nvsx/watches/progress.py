@@ -125,10 +125,7 @@ class Stalled(NamedTuple):
         if stall:
             return verdict.met(stall.reason, version)
         due = stalls_at(position, after_s=self.after_s, moved_at=incident.progress_time)
-        if due is None:
-            return verdict.unmet(position.reason, version)
-        idle = format_duration(max(0.0, now - (due - self.after_s)))
-        return verdict.unmet(f"{position.reason}, for {idle}", version, due=due)
+        return verdict.unmet(position.reason, version, due=due or 0.0)
 
 
 class BackInService(NamedTuple):

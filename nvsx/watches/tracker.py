@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.watches import verdict
 from nvsx.watches.lines import LogPattern
 from nvsx.watches.predicate import also, evaluate
+from nvsx.watches.progress import OnChain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +52,13 @@ class ClauseTracker:
             found = _absent(found)
         self.verdict = self._held(found, now)
         return self.verdict
+
+    def gave_up(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict | None:
+        """The verdict that the rest of the stage waits in vain: NVSentinel came this far, and has given up since."""
+        if not (isinstance(self.clause.predicate, OnChain) and self.latches and self.verdict.is_met):
+            return None
+        found = self._judge(sights, incident, now)
+        return found if found.terminal else None
 
     def due(self, now: float) -> float | None:
         """The next time at which the verdict can change although nothing on the cluster does; None if there is none."""
@@ -99,18 +107,23 @@ class StageTracker:
         self.speaks_of_now = present_only or any(clause.holds_now for clause in clauses)
         self._told: dict[str, tuple[str, str]] = {}
 
+    def leaves(self) -> Iterator[Predicate]:
+        for clause in self.clauses:
+            yield from clause.leaves()
+
     def sources(self, incident: Incident) -> set[Source]:
-        leaves = [leaf for clause in self.clauses for leaf in clause.leaves()]
-        return {source for leaf in leaves for source in (*leaf.sources(incident), *also(leaf, incident))}
+        return {source for leaf in self.leaves() for source in (*leaf.sources(incident), *also(leaf, incident))}
 
     def log_patterns(self, source: Source) -> set[LogPattern]:
         """The log watches on `source`, so that its lines are matched as they pass, armed or not."""
-        leaves = [leaf for clause in self.clauses for leaf in clause.leaves()]
-        return {leaf for leaf in leaves if isinstance(leaf, LogPattern) and leaf.source == source}
+        return {leaf for leaf in self.leaves() if isinstance(leaf, LogPattern) and leaf.source == source}
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> tuple[Verdict, list[Change]]:
         """The stage's verdict, and the clauses (alternatives included) whose verdict changed since the last look."""
         found = verdict.all_of([clause.look(sights, incident, now) for clause in self.clauses])
+        if not found.is_met and not found.terminal:
+            ended = (clause.gave_up(sights, incident, now) for clause in self.clauses)
+            found = next((one for one in ended if one), found)
         return found, list(self._changes(self.clauses))
 
     def due(self, now: float) -> float | None:

@@ -6,14 +6,29 @@ import json
 import platform
 import sys
 
-from tests.bench import deck, decoding_rate, detection, many_runs, output_rate, startup, volume, webhook
+from tests.bench import (
+    deck,
+    decoding_rate,
+    detection,
+    doctor,
+    kube,
+    many_runs,
+    output_rate,
+    startup,
+    volume,
+    webhook,
+)
 
 MEASUREMENTS = {
     "startup": startup.measure,
     "detection": detection.measure,
+    "kubectl_latency": kube.latency,
+    "view_events": kube.events,
+    "fleet": kube.fleet,
     "hook_output": output_rate.measure,
     "decoding": decoding_rate.measure,
     "deck": deck.measure,
+    "doctor": doctor.measure,
     "webhook": webhook.measure,
     "volume": volume.measure,
     "many_runs": many_runs.measure,

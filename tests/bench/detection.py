@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nvsx.clock import RealClock
 from nvsx.cluster.view import View
@@ -19,6 +20,9 @@ from nvsx.sim.cluster import SimulatedCluster
 from nvsx.sim.world import World
 from tests.story import NODE, runbook
 
+if TYPE_CHECKING:
+    from nvsx.model import Runbook
+
 TRANSITIONS = 100
 BODY = """
 stages:
@@ -29,7 +33,7 @@ stages:
 """
 
 
-class _Times:
+class Times:
     """A sink that notes when each stage ended, and a guard and scripts that are never asked."""
 
     action_writes = 0
@@ -44,7 +48,7 @@ class _Times:
 
     def close(self) -> None: ...
 
-    def counts(self) -> _Times:
+    def counts(self) -> Times:
         return self
 
     def path(self, role: str, base_path: str) -> str:
@@ -77,12 +81,12 @@ async def _one_run() -> list[float]:
     world = World(clock)
     world.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": {}, "status": {}})
     nodes = world.resources.named("nodes")
-    times, changed = _Times(), {}
+    times, changed = Times(), {}
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "artifacts").mkdir()
         view = View(SimulatedCluster(world), clock)
         run = Run(
-            _plan(directory, clock.now()),
+            make_plan(directory, clock.now(), runbook(BODY)),
             view=view,
             clock=clock,
             journal=MemoryJournal(),
@@ -100,9 +104,10 @@ async def _one_run() -> list[float]:
     return [times.ended[stage] - changed[stage] for stage in changed]
 
 
-def _plan(directory: str, now: float) -> Plan:
+def make_plan(directory: str, now: float, wanted: Runbook) -> Plan:
+    """A run of `wanted` on the node of the stories."""
     return Plan(
-        runbook=runbook(BODY),
+        runbook=wanted,
         run_id="bench",
         cluster="bench",
         context="",

@@ -149,6 +149,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--kubeconfig", type=Path, help="where to write it (a new temporary directory)")
     parser.add_argument("--for", type=float, default=3600.0, dest="limit", help="real seconds until it ends (3600)")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--nodes", type=int, default=0, help="so many more nodes")
+    parser.add_argument("--node-bytes", type=int, default=15_000, help="the size of each of them")
     given = parser.parse_args(argv)
     clock = SimulatedClock(start=RealClock().now(), speed=given.speed)
     clock.run(serve(given, clock))
@@ -160,6 +162,8 @@ async def serve(given: argparse.Namespace, clock: SimulatedClock) -> None:
     over = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, over.set)
+    for number in range(given.nodes):
+        world.create(big_node(f"fleet-{number:05}", given.node_bytes))
     async with ApiServer(world, port=given.port) as server:
         server.write_kubeconfig(kubeconfig)
         print(f"export KUBECONFIG={shlex.quote(str(kubeconfig))}", flush=True)
@@ -171,6 +175,33 @@ async def serve(given: argparse.Namespace, clock: SimulatedClock) -> None:
         except TimeoutError:
             print(f"ended after {given.limit:g} s", file=sys.stderr)
         playing.cancel()
+
+
+def big_node(name: str, size: int) -> dict[str, Any]:
+    """A node of about `size` bytes, most of them where real ones have most: images and managed fields."""
+    images = [
+        {"names": [f"registry.example/team/image-{at}@sha256:{at:064x}", f"registry.example/team/image-{at}:v1.{at}"],
+         "sizeBytes": 100_000_000 + at}
+        for at in range(size * 5 // 9 // 180)
+    ]  # fmt: skip
+    of_one: dict[str, Any] = {"f:lastHeartbeatTime": {}, "f:status": {}}
+    fields = {f"f:condition-{at}": of_one for at in range(size // 3 // 65)}
+    conditions = [
+        {"type": f"Check{at}", "status": "False", "reason": f"Check{at}IsHealthy", "message": "No health failures",
+         "lastHeartbeatTime": "2026-11-25T10:00:00Z", "lastTransitionTime": "2026-11-20T10:00:00Z"}
+        for at in range(8)
+    ]  # fmt: skip
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {"kubernetes.io/hostname": name, "cloud.google.com/gke-nodepool": "fleet"},
+            "managedFields": [{"manager": "kubelet", "operation": "Update", "fieldsV1": fields}],
+        },
+        "spec": {"providerID": f"gce://x/{name}"},
+        "status": {"conditions": conditions, "images": images},
+    }
 
 
 async def play(director: Director, after_s: float) -> None:

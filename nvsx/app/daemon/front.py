@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from nvsx.admission import ATTACH, DUPLICATE, QUEUE, START
 from nvsx.app.daemon import cases
 from nvsx.app.openruns import shown_runs
 from nvsx.engine.plan import incident_key_of
-from nvsx.errors import NotFoundHere, NvsxError
+from nvsx.errors import EnvironmentUnusable, NotFoundHere, NvsxError
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
 from nvsx.triggers.nodes import resolve
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from nvsx.triggers.inbox import Delivery
 
 
+NODES_S = 2.0
+"""How long a delivery waits for the nodes: less than its sender, and the listener, wait for the answer."""
+
+_STARTING = "nvsx has just started and does not know the nodes yet"
+
+
 class Front:
     """The `Inbox` of a daemon. `drills` gives when a drill of each runbook last passed, epoch seconds."""
 
@@ -35,7 +42,23 @@ class Front:
 
     async def take(self, delivery: Delivery) -> Sequence[Receipt]:
         """Decide about each alert; all of it is durable when this returns."""
-        return [await self._take(alert_case) for alert_case in self._cases(delivery)]
+        await self._know_nodes()
+        found = self._cases(delivery)
+        unknown = [self._unknown(case) for case in found]
+        asked = [case for case, receipt in zip(found, unknown, strict=True) if receipt is None]
+        answers = iter(await self._daemon.desk.decide(asked))
+        return [receipt or self._receipt(case, next(answers)) for case, receipt in zip(found, unknown, strict=True)]
+
+    async def _know_nodes(self) -> None:
+        """Just after the start the nodes are not known, by whose names many alerts are told apart: wait for them.
+
+        EnvironmentUnusable where that takes long; once they are known not to be there for the asking, nobody waits.
+        """
+        try:
+            async with asyncio.timeout(NODES_S):
+                await self._daemon.fleet.looked.wait()
+        except TimeoutError:
+            raise EnvironmentUnusable(_STARTING) from None
 
     def _cases(self, delivery: Delivery) -> list[Case]:
         daemon = self._daemon
@@ -46,12 +69,12 @@ class Front:
             found.append(cases.of_alert(alert, node, delivery, daemon.project, sight))
         return found
 
-    async def _take(self, case: Case) -> Receipt:
+    def _unknown(self, case: Case) -> Receipt | None:
+        """The receipt of an alert that names a runbook which does not exist."""
         named = case.report.runbook
         if named and not case.route.runbook and not self._is_known(named):
             return Receipt(UNKNOWN, case.route.reason, node=case.occasion.node)
-        admitted = (await self._daemon.desk.decide([case]))[0]
-        return self._receipt(case, admitted)
+        return None
 
     def _is_known(self, name: str) -> bool:
         wanted = name.removeprefix("#")
@@ -74,6 +97,8 @@ class Front:
         """Why nothing would be accepted now, "" where it would."""
         if self._daemon.tools.gate.stopping:
             return "nvsx is stopping"
+        if not self._daemon.fleet.looked.is_set():
+            return _STARTING
         return self._daemon.intake.trouble
 
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:

@@ -98,8 +98,7 @@ class Reading:
         """The version and the objects that are still to be sent."""
         token = target.query.get("continue", "")
         if not token:
-            listing = self._world.list(target.path)
-            return int(listing.version), listing.objects
+            return self._world.version, self._world.held(target.path)
         version, objects = self._begun.get(token, (0, []))
         if not self._world.remembers(version):
             raise Expired(
