@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 START, DUPLICATE, ATTACH, QUEUE, IGNORE, REFUSE = "start", "duplicate", "attach", "queue", "ignore", "refuse"
 
+BY_HAND = "manual"
+"""The source of runs that a person asked for."""
+
 FORGOTTEN_S = 6 * 3600.0
 """An incident whose run has ended is closed after this long without news, even if its node is still quarantined."""
 

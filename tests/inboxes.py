@@ -13,6 +13,7 @@ from nvsx.config import Limits
 from nvsx.errors import EnvironmentUnusable
 from nvsx.triggers.inbox import UNKNOWN, Delivery, Receipt
 from nvsx.triggers.listener import Heard, Listener
+from nvsx.triggers.nodes import KnownNodes, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ class MemoryInbox:
         self.deliveries: list[Delivery] = []
         self.incidents: list[Incident] = []
         self.evidence: list[tuple[str, Alert]] = []  # run id and what was attached to it
+        self.nodes: KnownNodes | None = None
         self.not_ready = ""
         self.broken = ""  # why nothing can be written down
         self.limits = Limits(max_waiting=1_000_000)
@@ -64,7 +66,9 @@ class MemoryInbox:
         return {"run_id": incident.run_id, "runbook": incident.runbook, "target_node": incident.node}
 
     def _decided(self, delivery: Delivery, alert: Alert) -> Receipt:
-        runbook = alert.runbook or (self.runbooks[0] if alert.check or alert.error_codes or alert.health else "")
+        known = alert.check or alert.error_codes or alert.health or alert.labels.get("service")
+        runbook = alert.runbook or (self.runbooks[0] if known else "")
+        alert = alert._replace(node=resolve(alert, self.nodes).node)
         if alert.runbook and alert.runbook not in self.runbooks:
             return Receipt(UNKNOWN, f"no runbook {alert.runbook}", runbook=alert.runbook)
         if runbook and delivery.runbooks and runbook not in delivery.runbooks:

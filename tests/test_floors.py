@@ -13,6 +13,7 @@ FLOORS = {
     6: "main __main__",
     5: "commands",
     4: "app topics",
+    3: "conversion doctor engine sim sinks triggers",
     3: "engine sinks triggers doctor sim conversion",
     2: """
         assets
@@ -37,6 +38,7 @@ FLOORS = {
         healthevents
         metrics
         oracle
+        reporting
         routing
         runbook
         shapes

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,16 +22,17 @@ from nvsx.httpd.connection import Deadlines
 from nvsx.httpd.message import Answer, Request, json_answer
 from nvsx.httpd.server import Bounds, Server
 from nvsx.httpd.tls import Certificate
+from tests.rehearsing import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
 QUICK = Bounds(deadlines=Deadlines(head=0.3, body=0.3, idle=0.3, answer=0.5, linger=0.2))
 GET = b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def echo(request: Request) -> Answer:
+async def echo(request: Request) -> Answer:
     if request.path == "/defect":
         raise RuntimeError("the secret of the house")
     if request.path == "/inject":
@@ -41,7 +45,7 @@ def echo(request: Request) -> Answer:
 @contextmanager
 def serving(
     bounds: Bounds | None = None,
-    application: Callable[[Request], Answer] = echo,
+    application: Callable[[Request], Awaitable[Answer]] = echo,
     certificate: Certificate | None = None,
     defects: list[Exception] | None = None,
 ) -> Iterator[int]:
@@ -118,9 +122,9 @@ def test_a_client_that_asks_and_never_reads_holds_little() -> None:
     """Its answers stop when nobody takes them, and after the deadline it is cut off."""
     asked = []
 
-    def count(request: Request) -> Answer:
+    async def count(request: Request) -> Answer:
         asked.append(request.path)
-        return echo(request)
+        return await echo(request)
 
     with serving(QUICK, count) as port, dialled(port) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -210,13 +214,36 @@ def test_when_too_many_are_there_the_one_that_waits_longest_goes() -> None:
         assert status_of(ask(port, GET)) == 200
 
 
+@pytest.mark.parametrize(("soft", "hard"), [(100, 2000), (60, 60)])
+def test_few_descriptors_are_no_reason_to_stop(soft: int, hard: int) -> None:
+    """More are asked for; where they are not given, fewer connections are kept."""
+    script = """
+import socket, sys
+from tests.test_httpd import GET, ask, serving, status_of
+with serving() as port:
+    clients = []
+    try:
+        for _ in range(200):
+            clients.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+    except OSError:  # this process has no more descriptors itself
+        del clients[-20:]
+    print(status_of(ask(port, GET)))
+"""
+    limits = f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", limits, "bash", sys.executable, "-c", script],
+        capture_output=True, text=True, check=False, timeout=60, cwd=CHECKOUT,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+
+
 def test_when_all_are_at_work_one_more_is_told_so() -> None:
     begun, go_on = threading.Semaphore(0), threading.Event()
 
-    def wait(request: Request) -> Answer:
+    async def wait(request: Request) -> Answer:
         begun.release()
-        go_on.wait(10)
-        return echo(request)
+        await asyncio.to_thread(go_on.wait, 10)
+        return await echo(request)
 
     with serving(Bounds(connections=3), wait) as port, ExitStack() as stack:
         clients = [stack.enter_context(dialled(port)) for _ in range(3)]
@@ -234,12 +261,12 @@ def test_when_all_are_at_work_one_more_is_told_so() -> None:
 def test_reads_do_not_wait_for_writes() -> None:
     go_on = threading.Event()
 
-    def wait(request: Request) -> Answer:
+    async def wait(request: Request) -> Answer:
         if request.method == "POST":
-            go_on.wait(10)
-        return echo(request)
+            await asyncio.to_thread(go_on.wait, 10)
+        return await echo(request)
 
-    with serving(Bounds(writers=2), wait) as port, ExitStack() as stack:
+    with serving(application=wait) as port, ExitStack() as stack:
         for _ in range(20):
             stack.enter_context(dialled(port)).sendall(GET.replace(b"GET", b"POST"))
         assert status_of(ask(port, GET)) == 200
@@ -295,10 +322,10 @@ def test_nobody_else_hears_of_the_version() -> None:
 def test_what_is_under_way_is_answered_when_it_stops() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def wait(request: Request) -> Answer:
+    async def wait(request: Request) -> Answer:
         begun.set()
-        go_on.wait(10)
-        return echo(request)
+        await asyncio.to_thread(go_on.wait, 10)
+        return await echo(request)
 
     server = Server(wait, lambda _: None)
     ((_, port),) = server.start("127.0.0.1", 0)

@@ -125,7 +125,7 @@ def test_a_recover_hook_that_fires_without_recovery_is_caught(
     assert "expected  hooks/incident/recovered.sh never" in out
     assert "seen      once" in out
     assert "expected  message to pagerduty event_action=resolve never" in out
-    assert "nvsx drill gpu-off-bus --scenario never-recovers --seed 1" in out
+    assert "nvsx test gpu-off-bus --case" in out
 
 
 def test_a_failure_shows_place_expectation_sight_and_the_way_to_look_again(

@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
+from nvsx.app.recorded import open_ledger
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
@@ -17,6 +18,8 @@ from nvsx.routing.wants import STORM
 from nvsx.runbook.requires import requirements
 from nvsx.settings import process_environment, secret_values
 from nvsx.sim.scenario import load_scenario
+from nvsx.sinks.fanout import Fanout
+from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,33 +62,44 @@ def play(
     seed: int | None,
     drill: bool,
     dwell: bool,
+    page: bool = False,
 ) -> Played:
-    """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
+    """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws.
+
+    With `page` the env file is loaded, and what hooks send is sent.
+    """
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
-    environment = process_environment(settings, env_file=False)
+    environment = process_environment(settings, env_file=page)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
+        environment=environment if page else {**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        page=page,
         kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
-    rehearsed = clock.run(
-        rehearse(
-            rehearsal,
-            clock=clock,
-            sink=sink(clock.glance),
-            scripts=ProjectScripts(root),
-            rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+    ledger = open_ledger(base, clock)  # of the rehearsal's own: `nvsx report --state-dir` tells of it afterwards
+    try:
+        rehearsed = clock.run(
+            rehearse(
+                rehearsal,
+                clock=clock,
+                sink=Fanout([Record(ledger), sink(clock.glance)]) if ledger else sink(clock.glance),
+                scripts=ProjectScripts(root),
+                rng=random.Random(),  # noqa: S311 - a run's id, not a secret
+                journal=ledger,
+            )
         )
-    )
+    finally:
+        if ledger:
+            ledger.close()
     return Played(rehearsed, base)
 
 
@@ -104,9 +118,11 @@ def fitting_scenario(runbook: Runbook) -> tuple[str, str]:
     """The scenario to rehearse a runbook on, and why: the first whose fault it answers to, its namesake first."""
     if route(Report(STORM), [runbook]).runbook:
         return "storm", "it answers to storms"
+    if runbook.trigger and runbook.trigger.unhandled:
+        return "opted-out", "it answers to what no other runbook takes"
     for name in sorted(CANDIDATES, key=lambda name: name != runbook.name):
         answer = route(_fault_of(load_scenario(name).variables), [runbook])
-        if answer.runbook and not (runbook.trigger and runbook.trigger.unhandled):
+        if answer.runbook:
             return name, f"it answers to {answer.reason}"
     return OTHERWISE, "no scenario has a fault of its own for it (--scenario)"
 
@@ -121,13 +137,15 @@ def _fault_of(variables: Mapping[str, Any]) -> Report:
     )
 
 
-def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
+def sent_lines(messages: Sequence[Message], cells: int, not_held: str = "") -> Iterator[str]:
     """What would have left the machine: method, where to and key of each message, and below it what people read."""
     if not messages:
         yield "nothing would have been sent"
-        return
-    yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
+    else:
+        yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
     for message in messages:
         key = f"  key {message.key}" if message.key else ""
         yield clip(printable(f"  {message.method}  {message.where}{key}"), cells)
         yield clip(printable(f"      {message.gist}"), cells)
+    if not_held:
+        yield f"note: programs that use no proxy, such as curl --noproxy or bash's /dev/tcp, were not held: {not_held}"

@@ -1,4 +1,4 @@
-"""One run from its parts to its exit code, whichever cluster it is on: the wiring that `run` and `demo` share."""
+"""One run from its parts to its exit code, whichever cluster it is on: the wiring of `run`, `demo` and `serve`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nvsx.cluster.guard import Guard
+from nvsx.cluster.processes import run_process
 from nvsx.cluster.view import View
 from nvsx.engine.history import NEW_RUN
 from nvsx.engine.run import Outcome, Run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nvsx.clock import Clock
+    from nvsx.engine.effects import ProcessRunner
     from nvsx.engine.history import History
     from nvsx.engine.plan import Plan, Scripts
     from nvsx.ports import Cluster, Database, Journal, Sink
@@ -39,6 +41,7 @@ async def execute(
     database: Database | None = None,
     history: History = NEW_RUN,
     on_run: Callable[[Run], None] | None = None,
+    run_process: ProcessRunner = run_process,
 ) -> Outcome:
     """Run a plan, or what its history leaves to do. `on_run` is told the run, so that it can be interrupted.
 
@@ -46,12 +49,11 @@ async def execute(
     """
     view = View(cluster, clock, on_note=on_note, database=database)
     try:
-        path = plan.environment.get("PATH") or os.defpath
-        real = shutil.which("kubectl", path=path) or ""
-        with Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root)) as guard:
+        with guarded(plan) as guard:
             run = Run(
-                plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history
-            )
+                plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history,
+                run_process=run_process,
+            )  # fmt: skip
             if on_run:
                 on_run(run)
             with _signals(run):
@@ -59,6 +61,13 @@ async def execute(
     finally:
         await view.close()
         sink.close()
+
+
+def guarded(plan: Plan) -> Guard:
+    """The kubectl that the plan's processes find first, ready to be entered."""
+    path = plan.environment.get("PATH") or os.defpath
+    real = shutil.which("kubectl", path=path) or ""
+    return Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root))
 
 
 @contextmanager

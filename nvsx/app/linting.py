@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nvsx.app.configuration import load_config
 from nvsx.app.shellcheck import check_scripts
-from nvsx.catalog import config_schema
 from nvsx.catalog.library import FOLDER
-from nvsx.config import ConfigInvalid, read_config
-from nvsx.documents import problems as schema_problems
 from nvsx.errors import DocumentInvalid, NvsxError, Place
 from nvsx.hookvariables import VARIABLES
 from nvsx.runbook.finding import error, note, warning
@@ -144,20 +142,13 @@ def _other_files(catalog: Catalog) -> Iterator[Problem]:
 
 def _config(catalog: Catalog) -> tuple[list[Problem], list[_Use]]:
     try:
-        document = catalog.config()
+        document, _ = load_config(catalog)
     except DocumentInvalid as problem:
         return list(problem.problems), []
     except NvsxError as problem:
         return [error(Place(str(catalog.root)), "nvsx.yaml", problem.message, problem.hint)], []
-    if document is None or document.data is None:
+    if document is None:
         return [], []
-    found = list(schema_problems(document, config_schema()))
-    if found:
-        return found, []
-    try:
-        read_config(document.data)
-    except ConfigInvalid as problem:
-        return [error(document.place(problem.path), dotted(problem.path), problem.fact)], []
     named = document.data.get("hooks", {}).items()
     uses = [_hook(document, ("hooks", name), script) for name, script in named]
     heartbeat = document.data.get("heartbeat", {})

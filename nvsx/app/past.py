@@ -41,7 +41,7 @@ def _decisions(reader: Reader, word: str) -> list[DecisionRow]:
     if word == "last":
         found = reader.decisions(limit=1)
         if not found:
-            raise NotFoundHere("no decision is recorded yet", hint="nvsx serve, or nvsx run RUNBOOK")
+            raise NotFoundHere("no decision is recorded yet", hint="nvsx run RUNBOOK")
         return found
     about_node = reader.decisions(node=word, limit=MOST)
     if about_node:

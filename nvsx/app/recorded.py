@@ -6,7 +6,7 @@ import asyncio
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from nvsx.admission import ATTACH, Occasion
+from nvsx.admission import ATTACH, BY_HAND, Occasion
 from nvsx.errors import EnvironmentUnusable, Exit, NotFoundHere, NvsxError, Refused, UsageError
 from nvsx.ledger import Evidence, Ledger, NewRun
 from nvsx.terminal import warn
@@ -43,7 +43,7 @@ async def admit(ledger: Ledger, plan: Plan, *, why: str, force: bool) -> int:
     now, runbook, asks = ledger.now(), plan.runbook, user()
     trigger = {"source": "manual", "since": plan.since, "by": asks}
     new = NewRun(plan.run_id, runbook.name, runbook.text, plan.target_node, plan.target_alias, trigger)
-    occasion = Occasion("manual", now, node=plan.target_node, runbook=runbook.name, why=why)
+    occasion = Occasion(BY_HAND, now, node=plan.target_node, runbook=runbook.name, why=why)
     said = Evidence(f"nvsx run {runbook.name} by {asks}; node: {why}")
     try:
         admitted = await ledger.begin_by_hand(occasion, new, cluster=plan.cluster, evidence=said, force=force)

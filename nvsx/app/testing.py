@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import random
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.app.scripts import ProjectScripts
 from nvsx.app.simulation import Rehearsal, rehearse
-from nvsx.catalog.library import FOLDER, SUFFIX, ProjectLibrary
+from nvsx.catalog.library import FOLDER, SUFFIX
 from nvsx.catalog.schemas import schema_of_tests
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.documents import problems, read_yaml
@@ -40,7 +41,7 @@ class Work(NamedTuple):
 
     case: Case
     runbook: Runbook
-    scenario: str  # a bundled one's name, or the path of a file
+    scenario: str  # a bundled one's name, or a file's path from the root
 
 
 class Stand(NamedTuple):
@@ -103,7 +104,7 @@ def rehearse_case(work: Work, stand: Stand, number: int) -> Tested:
     began = real.monotonic()
     rehearsal = Rehearsal(
         runbook=work.runbook,
-        scenario=work.scenario,
+        scenario=str(stand.root / work.scenario) if "/" in work.scenario else work.scenario,
         base=base,
         root=stand.root,
         environment=stand.environment,
@@ -126,6 +127,8 @@ def rehearse_case(work: Work, stand: Stand, number: int) -> Tested:
         if seen:
             mismatches = tuple(judge(case.expectations, seen))
         error = "" if seen else "the run did not come to its end"
+    except DocumentInvalid as refused:
+        error = "\n".join([refused.message, *map(str, refused.problems)])
     except NvsxError as refused:
         error = refused.message
     finally:
@@ -192,14 +195,14 @@ def _runbook(catalog: Catalog, document: Document) -> Runbook:
 
 
 def _scenario(catalog: Catalog, document: Document, index: int, name: str) -> str:
-    """The scenario of a test, which is there. A path counts from the file of tests and stays inside the project."""
+    """The scenario of a test, which is there. A path counts from `runbooks/tests/` and stays inside the project."""
     try:
         if "/" not in name and not name.endswith((SUFFIX, ".yml")):
             check_scenario(name)
             return name
-        if isinstance(catalog.library, ProjectLibrary):
-            return str(catalog.library.resolve(f"{TESTS}/{name}"))
-        raise NotFoundHere("the bundled tests have no scenarios of their own")
+        file = posixpath.normpath(f"{TESTS}/{name}")
+        catalog.library.read(file)
+        return file
     except NvsxError as error:
         problem = Problem(document.place(("tests", index, "scenario")), "scenario", error.message, error.hint)
         raise DocumentInvalid(f"{document.file} has no such scenario", (problem,)) from None

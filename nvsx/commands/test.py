@@ -159,7 +159,9 @@ def _drawn(result: Tested, column: int, paint: Paint, *, verbose: bool) -> Itera
     if result.passed:
         return
     if result.error:
-        yield f"      {paint(str(case.place), bold=True)}: {printable(result.error)}"
+        first, *rest = result.error.split("\n")
+        yield f"      {paint(str(case.place), bold=True)}: {printable(first)}"
+        yield from (f"          {printable(line)}" for line in rest)
     for mismatch in result.mismatches:
         yield f"      {paint(str(mismatch.place), bold=True)}: {mismatch.path}"
         yield f"          expected  {printable(mismatch.expected)}"

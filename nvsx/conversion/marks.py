@@ -22,6 +22,7 @@ _PODS = re.compile(r"(?:pods?|po)(?:/|$)|\$\{?pods?\b", re.IGNORECASE)
 _NODES = re.compile(r"(?:nodes?|no)(?:/|$)")
 _REPAIRS = re.compile(r"RebootNode|GPUReset|TerminateNode|rebootnode|gpureset|terminatenode")
 _SENDING = re.compile(r"--?(?:d|X|F|T|data\S*|json|form|request|upload-file|post-\S+|body-\S+|method\S*)")
+_STARTERS = frozenset({"awk", "gawk", "mawk", "sed", "yq", "make", "python", "python3", "perl", "ruby"})
 _DEEPEST = 8
 _PIPED_CODE = "runs what another program wrote, which nobody can read beforehand"
 _UNKNOWN = "nvsx does not know what {} does"
@@ -190,6 +191,10 @@ def _plain(command: Command, name: str, words: Sequence[Word]) -> Mark:
         )
     if name in programs.CLUSTER_TOOLS:
         return Mark(PEOPLE, programs.CLUSTER_TOOLS[name])
+    if name in _STARTERS and re.search(r"system|\||kubectl|popen|exec", line):
+        return Mark(
+            PEOPLE, f"{name} starts programs in a way that nobody can read beforehand", writes="kubectl" in line
+        )
     for kind, known in ((NOTIFY, programs.NOTIFY), (COLLECT, programs.COLLECT), (NEUTRAL, programs.NEUTRAL)):
         if name in known:
             return Mark(kind)

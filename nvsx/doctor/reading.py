@@ -45,7 +45,7 @@ class Question(NamedTuple):
 
 def questions(ground: Ground) -> tuple[Question, ...]:
     """Each once: what nvsx always reads, and what the watches of the runbooks at hand read besides."""
-    rights = [*READS, *_of_runbooks(ground.runbooks(), ground.namespace)]
+    rights = [*READS, *of_runbooks(ground.runbooks(), ground.namespace)]
     found: dict[tuple[str, str, str, str], Question] = {}
     for right in rights:
         namespace = ground.namespace if right.scope == INSTALLATION else right.scope
@@ -55,7 +55,8 @@ def questions(ground: Ground) -> tuple[Question, ...]:
     return tuple(found.values())
 
 
-def _of_runbooks(runbooks: Iterable[Runbook], namespace: str) -> Iterator[Right]:
+def of_runbooks(runbooks: Iterable[Runbook], namespace: str) -> Iterator[Right]:
+    """What the watches of these runbooks read; `namespace` is NVSentinel's. May say the same thing more than once."""
     incident = Incident("node", 0.0, namespace)
     for runbook in runbooks:
         for stage in runbook.stages:
@@ -78,5 +79,6 @@ def _sources(compiled: Compiled, incident: Incident) -> Iterator[Source]:
 def _right(source: Source, why: str) -> Iterator[Right]:
     if isinstance(source, LogSource):
         yield Right("", "pods/log", ("get",), source.namespace or EVERYWHERE, why)
+        yield Right("", "pods", ("get", "list"), source.namespace or EVERYWHERE, why)  # kubectl logs finds them first
     elif isinstance(source, ApiPath):
         yield Right(source.group, source.resource, ("list", "watch"), source.namespace or EVERYWHERE, why)

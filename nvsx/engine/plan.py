@@ -104,7 +104,12 @@ def incident_key(plan: Plan, incident: Incident) -> str:
     quarantine annotation both tell these two, whichever of them is seen first.
     """
     fault = f"{incident.first_check}@{int(incident.fault_time)}" if incident.fault_time else plan.trigger.incident_key
-    parts = f"{plan.cluster}\n{plan.target_node}\n{plan.runbook.name}\n{fault}"
+    return incident_key_of(plan.cluster, plan.target_node, plan.runbook.name, fault)
+
+
+def incident_key_of(cluster: str, node: str, runbook: str, fault: str) -> str:
+    """The paging key of a fault, which is named by `CHECK@SECOND` or by its sender's own key."""
+    parts = f"{cluster}\n{node}\n{runbook}\n{fault}"
     return f"nvsx/{hashlib.sha256(parts.encode()).hexdigest()[:20]}"
 
 

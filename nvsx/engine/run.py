@@ -21,7 +21,9 @@ from nvsx.errors import Exit
 from nvsx.events import Finish, Note, Start
 from nvsx.journal import RunBegan, RunEnded
 from nvsx.model import DEFAULT_HOOK_TIMEOUT_S
+from nvsx.watches.clockwork import instants, phases, time_to_repair
 from nvsx.watches.incident import Incident, told
+from nvsx.watches.moments import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -114,6 +116,7 @@ class Run:
         """Stop the stage that runs, then go on to postmortem; when already stopping, stop that as well."""
         if self._stopping is None:
             self._stopping = (status, exit_code)
+            self._stage_runner.stopped = status
         if self._current is not None:
             self._current.cancel()
         else:
@@ -196,7 +199,9 @@ class Run:
         self._outcome.hooks_failed += result.hooks_failed
         fault = self._watching.incident.fault_time
         if result.stage == "recover" and result.status == "pass" and fault:
-            self._outcome.mttr_s = max(0.0, result.decided_at - fault)
+            # By what the cluster tells, where it tells: a run that looked late must not make a repair longer.
+            told = time_to_repair(self._watching.incident.moments)
+            self._outcome.mttr_s = max(0.0, result.decided_at - fault) if told is None else told
 
     async def _failed(self, result: StageResult) -> None:
         outcome = self._outcome
@@ -252,10 +257,16 @@ class Run:
         if outcome.hooks_failed:
             outcome.exit_code = outcome.exit_code or Exit.FAILED
         outcome.verdict = verdict_words(outcome)
+        await self._stage_runner.note_incident()
         await self._recorder.record(
             RunEnded(self._plan.run_id, self._clock.now(), outcome.status, outcome.exit_code, outcome.hooks_failed)
         )
-        self._recorder.report(status=outcome.status, verdict=outcome.verdict, mttr_s=outcome.mttr_s)
+        self._recorder.report(
+            status=outcome.status,
+            verdict=outcome.verdict,
+            mttr_s=outcome.mttr_s,
+            phases={phase.name: phase.seconds for phase in phases(instants(self._watching.incident.moments))},
+        )
         self._teller.say(
             Finish(
                 ok=outcome.exit_code == Exit.DONE,
@@ -302,8 +313,9 @@ def _incident(plan: Plan, history: History) -> Incident:
     known: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in history.incident.items()
-        if name in Incident._fields and name not in ("node", "namespace")
+        if name in Incident._fields and name not in ("node", "namespace", "sighting")
     }
+    known["moments"] = tuple(Reading(*reading) for reading in known.get("moments", ()))
     return new._replace(**known)
 
 

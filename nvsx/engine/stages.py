@@ -86,6 +86,7 @@ class StageRunner:
         self._reminders = reminders
         self._history = history
         self._incident = watching.incident
+        self.stopped: Status = "interrupted"  # how a stage ends that is cancelled
 
     async def skip(self, stage: Stage, reason: str) -> StageResult:
         """A stage that does not run is still named: nothing is hidden."""
@@ -115,7 +116,7 @@ class StageRunner:
             result = await self._verdict(stage, began)
         except asyncio.CancelledError:
             elapsed = self._clock.monotonic() - began
-            await self._end(StageResult(stage.id, "interrupted", elapsed, decided_at=self._clock.now()))
+            await self._end(StageResult(stage.id, self.stopped, elapsed, decided_at=self._clock.now()))
             raise
         await self._end(result)
         failed = await self._hooks(stage, result, began)
@@ -270,10 +271,14 @@ class StageRunner:
             missing,
         )
 
-    async def _end(self, result: StageResult) -> None:
+    async def note_incident(self) -> None:
+        """Record what the cluster has shown of the incident, if that is more than what is recorded."""
         if self._watching.incident != self._incident:
             self._incident = self._watching.incident
             await self._recorder.record(IncidentSeen(self._plan.run_id, self._clock.now(), self._incident._asdict()))
+
+    async def _end(self, result: StageResult) -> None:
+        await self.note_incident()
         for position, verdict in self._watching.evidence(result.stage):
             await self._recorder.record(
                 EvidenceSeen(

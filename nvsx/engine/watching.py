@@ -14,6 +14,7 @@ from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
 from nvsx.healthevents import from_node_event
 from nvsx.ports import ApiPath, Seen
+from nvsx.watches.customs import observe_resources
 from nvsx.watches.incident import observe, told
 from nvsx.watches.pods import NodeEvent
 from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_events_path, node_path
@@ -92,6 +93,7 @@ class Watching:
         self._timer: asyncio.TimerHandle | None = None
         self._node_seen = False
         self._gone = ""
+        self._blind_since = 0.0  # epoch seconds; 0.0 while the node is seen
 
     def start(self) -> None:
         """Subscribe to everything that any stage looks at, so that the present state is there when a stage is armed."""
@@ -220,6 +222,8 @@ class Watching:
 
     def _on_objects(self, source: ApiPath, seen: Seen) -> None:
         self._sights[source] = seen
+        if source.group and seen.blind is None:
+            self.incident = observe_resources(self.incident, seen.objects.values())
         if self.incident.node and source == node_events_path(self.incident.node):
             self._learn(seen)
         self._look()
@@ -241,7 +245,10 @@ class Watching:
         if node is not None and seen.blind is None:
             self._node_seen = True
             self._gone = ""
-            self.incident = observe(self.incident, node, self._clock.now())
+            self.incident = observe(self.incident, node, self._clock.now(), blind_since=self._blind_since)
+            self._blind_since = 0.0
+        elif seen.blind is not None:
+            self._blind_since = self._blind_since or self._clock.now()
         elif node is None and seen.listed and seen.blind is None and not self._gone:
             name = self.incident.node
             self._gone = f"node {name} was deleted" if self._node_seen else f"there is no node {name} in this cluster"

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nvsx.httpd.message import Request, json_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nvsx.httpd.framing import Whole
     from nvsx.httpd.message import Answer
 
@@ -31,49 +29,27 @@ class Written(NamedTuple):
     last: bool
 
 
-def exchange(
-    whole: Whole,
-    caller: Caller,
-    application: Callable[[Request], Answer],
-    on_defect: Callable[[Exception], None],
-    *,
-    last: Callable[[], bool],
-) -> Written:
-    """Let `application` answer; `last` is asked afterwards whether the connection ends.
-
-    Its exceptions go to `on_defect`; the client is told 500 and nothing of them.
-    """
-
-    def answer(request: Request) -> Answer:
-        try:
-            return application(request)
-        except Exception as error:
-            on_defect(error)
-            return json_answer(500, {"status": "error", "reason": "a defect of nvsx; it was reported to its operator"})
-
-    handler = _Handler(whole, caller, answer, last=last)
-    return Written(handler.wfile.getvalue(), handler.close_connection)
-
-
 def refusal(status: int, reason: str) -> bytes:
     """An answer outside any request, after which the connection is closed."""
-    answer = json_answer(status, {"status": "invalid", "reason": reason})
-    handler = _Handler(None, Caller("", secure=False), lambda _: answer, last=lambda: True)
-    return handler.wfile.getvalue()
+    exchange = Exchange(None, Caller("", secure=False))
+    return exchange.written(json_answer(status, {"status": "invalid", "reason": reason}), last=True).data
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Exchange(BaseHTTPRequestHandler):
+    """A request and its answer. `request` is None where http.server finds fault with it; `refused` is then the answer.
+
+    The socket, and waiting for anything, are somebody else's.
+    """
+
     protocol_version = "HTTP/1.1"
     wfile: BytesIO
 
-    def __init__(
-        self, whole: Whole | None, caller: Caller, answer: Callable[[Request], Answer], *, last: Callable[[], bool]
-    ) -> None:
+    def __init__(self, whole: Whole | None, caller: Caller) -> None:
+        self.request: Request | None = None  # (http.server has its socket by that name)
+        self.refused: Answer | None = None
         self._whole = whole
         self._caller = caller
-        self._answer = answer
-        self._last = last
-        super().__init__(None, (caller.address, 0), None)  # type: ignore[arg-type]  # no socket: see setup
+        super().__init__(None, (caller.address, 0), None)  # type: ignore[arg-type]
 
     def setup(self) -> None:
         self.rfile = BytesIO(self._whole.head if self._whole else b"")
@@ -81,13 +57,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         self.close_connection = True
+        self.request = None
         if self._whole is None:
             self.command, self.request_version, self.requestline = "", self.protocol_version, ""
-            self._write(self._answer(_nobody()))
             return
         self.raw_requestline = self.rfile.readline()
         if self.parse_request():
-            self._write(self._answer(self._request(self._whole)))
+            self.request = self._request(self._whole)
 
     def finish(self) -> None:
         """Nothing is open."""
@@ -99,13 +75,28 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server itself finds wrong, in the form in which everything is answered."""
         self.close_connection = True
-        self._write(json_answer(int(code), {"status": "invalid", "reason": message or "not a request"}))
+        self.refused = json_answer(int(code), {"status": "invalid", "reason": message or "not a request"})
 
     def version_string(self) -> str:
         return "nvsx"  # which version of what is nobody's business
 
     def log_message(self, *_: Any) -> None:
         """Who uses the server says what is worth saying."""
+
+    def written(self, answer: Answer, *, last: bool) -> Written:
+        """The answer's bytes; `last` closes the connection after it, as the client may have asked for, too."""
+        last = last or self.close_connection
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in answer.headers.items():
+            self.send_header(name, _one_line(value))
+        self.send_header("Connection", "close" if last else "keep-alive")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        return Written(self.wfile.getvalue(), last)
 
     def _request(self, whole: Whole) -> Request:
         target = self.path
@@ -118,24 +109,6 @@ class _Handler(BaseHTTPRequestHandler):
             lower = name.lower()
             headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
         return Request(whole.method, path, query, headers, whole.body, self._caller.address, self._caller.secure)
-
-    def _write(self, answer: Answer) -> None:
-        last = self.close_connection or self._last()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        for name, value in answer.headers.items():
-            self.send_header(name, _one_line(value))
-        self.send_header("Connection", "close" if last else "keep-alive")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-        self.close_connection = last
-
-
-def _nobody() -> Request:
-    return Request("", "", "", {}, b"", "")
 
 
 def _one_line(value: str) -> str:

@@ -1,36 +1,39 @@
-"""Server: many connections, few threads. A thread with a loop of its own reads and writes; workers answer.
+"""Server: many connections, one thread, which has a loop of its own and so answers whatever else nvsx is doing.
 
-A connection costs no thread until its request is complete, so idle, slow and silent clients keep nobody waiting, and
-reads (`GET`) have workers of their own, so that health is answered while every other worker waits for the disk.
+Connections cost no thread, and their bytes are read and written as they come, so idle, slow and silent clients keep
+nobody waiting. Workers would only wait for the disk, so there are none: who answers awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import resource
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.errors import EnvironmentUnusable
 from nvsx.httpd.connection import Connection, Deadlines
-from nvsx.httpd.exchange import Caller, exchange, refusal
+from nvsx.httpd.exchange import Caller, Exchange, Written, refusal
 from nvsx.httpd.framing import FramingLimits
+from nvsx.httpd.message import json_answer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from nvsx.httpd.exchange import Written
     from nvsx.httpd.framing import Whole
     from nvsx.httpd.message import Answer, Request
 
-READS = frozenset({"GET", "HEAD"})
 _BACKLOG = 1024
 _HANDSHAKE_S = 10.0
+_FEWEST = 16
+"""Connections that are taken however few descriptors there are."""
 _ACCEPTS_IN_A_ROW = 64
+_OTHER_DESCRIPTORS = 256
+"""Kept for what is no connection: the ledger, pipes of hooks and of kubectl."""
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -38,18 +41,19 @@ class Bounds(NamedTuple):
     """How much is taken at once."""
 
     connections: int = 1200
-    readers: int = 4  # workers for GET and HEAD
-    writers: int = 64  # workers for everything else; each waits for its commit
     framing: FramingLimits = FramingLimits()
     deadlines: Deadlines = Deadlines()
 
 
 class Server:
-    """`application` answers requests in worker threads; `on_defect` hears of its exceptions, in the same threads."""
+    """`application` answers requests, `on_defect` hears of its exceptions; both are called in the server's thread.
+
+    What would block the thread (a disk, a long computation) is to be awaited, not done.
+    """
 
     def __init__(
         self,
-        application: Callable[[Request], Answer],
+        application: Callable[[Request], Awaitable[Answer]],
         on_defect: Callable[[Exception], None],
         bounds: Bounds | None = None,
         tls: ssl.SSLContext | None = None,
@@ -59,13 +63,12 @@ class Server:
         self._bounds = bounds = bounds or Bounds()
         self._tls = tls
         self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Future[None]] = []
         self._connections: set[Connection] = set()
         self._stopping = False
         self.refused = 0  # connections closed because too many were open
         self._loop = asyncio.new_event_loop()
         self._done = asyncio.Event()
-        self._readers = ThreadPoolExecutor(bounds.readers, "nvsx-http-read")
-        self._writers = ThreadPoolExecutor(bounds.writers, "nvsx-http-write")
         self._thread = threading.Thread(target=self._turn, name="nvsx-http", daemon=True)
 
     @property
@@ -81,6 +84,8 @@ class Server:
             raise EnvironmentUnusable(
                 f"cannot listen on {host} port {port}: {error.strerror or error}", hint=_hint(error, port)
             ) from error
+        room = _descriptors(self._bounds.connections + _OTHER_DESCRIPTORS) - _OTHER_DESCRIPTORS
+        self._bounds = self._bounds._replace(connections=min(self._bounds.connections, max(_FEWEST, room)))
         self._thread.start()
         return [each.getsockname()[:2] for each in self._sockets]
 
@@ -92,8 +97,6 @@ class Server:
             self._thread.join(grace_s + 5)
         elif not self._loop.is_closed():  # never started
             self._loop.close()
-        self._readers.shutdown(wait=False, cancel_futures=True)
-        self._writers.shutdown(wait=False, cancel_futures=True)
 
     # Everything below runs in the server's own thread.
 
@@ -111,11 +114,13 @@ class Server:
             self._on_defect(problem)
 
     async def _serve(self) -> None:
-        accepting = [asyncio.ensure_future(self._accept(each)) for each in self._sockets]
+        for listener in self._sockets:
+            self._accepting.append(asyncio.ensure_future(self._accept(listener)))
         await self._done.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections):
             connection.abort()
         await asyncio.sleep(0)  # so that their ends are heard
@@ -172,6 +177,8 @@ class Server:
         connection.waiting_since = self._loop.time()
         self._connections.add(connection)
         connection.opening = asyncio.ensure_future(self._open(connection, accepted))
+        # A task that is cancelled before its first step does nothing, not even that.
+        connection.opening.add_done_callback(lambda done: accepted.close() if done.cancelled() else None)
 
     async def _open(self, connection: Connection, accepted: socket.socket) -> None:
         handshake_s = _HANDSHAKE_S if self._tls else None
@@ -179,9 +186,12 @@ class Server:
             await self._loop.connect_accepted_socket(
                 lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=handshake_s
             )
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             accepted.close()
             self._ended(connection)
+        except asyncio.CancelledError:
+            self._ended(connection)
+            raise
 
     def _make_room(self) -> bool:
         """End the connection that has kept nvsx waiting the longest; whether there was one."""
@@ -198,11 +208,19 @@ class Server:
         self._end_if_over()
 
     def _answer(self, whole: Whole, caller: Caller) -> asyncio.Future[Written]:
-        workers = self._readers if whole.method in READS else self._writers
-        return self._loop.run_in_executor(workers, self._exchange, whole, caller)
+        return asyncio.ensure_future(self._exchange(Exchange(whole, caller)))
 
-    def _exchange(self, whole: Whole, caller: Caller) -> Written:
-        return exchange(whole, caller, self._application, self._on_defect, last=lambda: self._stopping)
+    async def _exchange(self, exchange: Exchange) -> Written:
+        """Let the application answer. Of an exception the client is told that there was one, and nothing of it."""
+        request, answer = exchange.request, exchange.refused
+        if request is not None:
+            try:
+                answer = await self._application(request)
+            except Exception as error:
+                self._on_defect(error)
+                reason = "a defect of nvsx; it was reported to its operator"
+                answer = json_answer(500, {"status": "error", "reason": reason})
+        return exchange.written(answer or json_answer(400, {"status": "invalid"}), last=self._stopping)
 
 
 def _listeners(host: str, port: int) -> list[socket.socket]:
@@ -224,6 +242,17 @@ def _listeners(host: str, port: int) -> list[socket.socket]:
             listener.close()
         raise
     return sockets
+
+
+def _descriptors(wanted: int) -> int:
+    """How many descriptors the process may have, after asking for so many: 1,024 is what most are started with."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
+    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _hint(error: OSError, port: int) -> str:

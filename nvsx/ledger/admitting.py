@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.admission import ATTACH, QUEUE, REFUSE, START, Decision, Incident, by_hand, decide
+from nvsx.admission import ATTACH, BY_HAND, QUEUE, REFUSE, START, Decision, Incident, by_hand, decide
 from nvsx.config import Silence
 from nvsx.ledger.entries import keep_text
 from nvsx.ledger.rows import Admitted, Evidence, NewRun
@@ -182,9 +182,10 @@ def _free_id(connection: sqlite3.Connection, wanted: str) -> str:
 
 def _keep_evidence(connection: sqlite3.Connection, case: Case, decision: Decision, run_id: str, incident: int) -> bool:
     """Keep what the source said about an incident. False where so much was said before that it is only counted."""
-    if not incident or decision.verdict not in (START, QUEUE, ATTACH):
-        return True
     occasion = case.occasion
+    refused_by_hand = occasion.source == BY_HAND and decision.verdict == ATTACH
+    if not incident or refused_by_hand or decision.verdict not in (START, QUEUE, ATTACH):
+        return True
     if occasion.key:
         connection.execute(
             "INSERT OR REPLACE INTO sender_keys VALUES (?, ?, ?, ?)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ from nvsx.errors import NvsxError
 from nvsx.events import to_wire
 from nvsx.journal import EffectIntended
 from nvsx.ledger import admitting, entries, keeping, owning
-from nvsx.ledger.opening import FILE, Opened
+from nvsx.ledger.opening import FILE, Opened, readable
 from nvsx.ledger.reading import Reader
 from nvsx.ledger.rows import Evidence
+from nvsx.ledger.troubles import explained
 from nvsx.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -71,15 +72,18 @@ class Ledger(Reader):
 
     @staticmethod
     def reader(directory: Path) -> Reader | None:
-        """Only for reading; None where nothing was ever recorded."""
-        path = directory / FILE
-        return Reader(path, writing=False) if path.exists() else None
+        """Only for reading; None where nothing was ever recorded. Raises EnvironmentUnusable as `open` does."""
+        try:
+            return Reader(directory / FILE, writing=False) if readable(directory) else None
+        except sqlite3.Error as error:
+            raise explained(directory / FILE, error) from error
 
     def close(self) -> None:
         """Write what is left, give up unfinished runs, and let go of everything."""
         if self._owner.holds:
+            now = self._clock.now()
             with suppress(NvsxError):  # the lock is gone in a moment, which says the same
-                self.write(lambda connection: keeping.give_up(connection, self._owner.id))
+                self.write(lambda connection: keeping.give_up(connection, self._owner.id, now))
         self._writer.close()
         self._owner.release()
         super().close()
@@ -251,6 +255,7 @@ class Ledger(Reader):
         """Make this process known as an owner."""
         self._owner.hold()
         if not self._registered:
+            owning.sweep(self.directory, {run.owner for run in self._unfinished()} | {self._owner.id})
             owner, what = self._owner, self._what
             self.write(lambda connection: keeping.register(connection, owner.id, owner.pid, owner.start_time, what))
             self._registered = True

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from nvsx.clock import RealClock
 from nvsx.errors import EnvironmentUnusable
 from nvsx.ledger import troubles
-from nvsx.ledger.schema import APPLICATION_ID, migrate
+from nvsx.ledger.schema import APPLICATION_ID, migrate, refuse_other_format
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,21 +109,58 @@ class Opened:
             connection.close()
 
 
+def readable(directory: Path) -> bool:
+    """Whether there is a ledger that this nvsx can read; False where there never was one. Raises EnvironmentUnusable
+    for one that is gone, foreign, damaged, or of another format.
+    """
+    path, trace = directory / FILE, directory / LOCK
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        if trace.exists() and trace.stat().st_size:
+            raise troubles.vanished(path, trace) from None
+        return False
+    except OSError as error:
+        raise troubles.unreadable(path, error) from error
+    if head[:16] != _HEAD or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise troubles.damaged(path, "its head is not a ledger's") if trace.exists() else troubles.foreign(path)
+    connection = connect(path, writing=False)
+    try:
+        refuse_other_format(connection, path)
+    finally:
+        connection.close()
+    return True
+
+
 def connect(path: Path, *, writing: bool = True) -> sqlite3.Connection:
     """A connection, in autocommit mode, that any thread may use."""
-    mode = "rw" if writing else "ro"
-    connection = sqlite3.connect(
-        f"file:{quote(os.fspath(path))}?mode={mode}",
+    if writing:
+        connection = _connect(path, "mode=rw")
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+    connection = _connect(path, "mode=ro")
+    try:
+        connection.execute("PRAGMA user_version")
+    except sqlite3.OperationalError:
+        # Where nothing can be written, SQLite cannot make the memory that readers and writers share. Whoever finds
+        # the ledger closed and its directory read-only reads it as a file that does not change.
+        connection.close()
+        if os.path.exists(f"{path}-wal"):  # noqa: PTH110 - a name beside, not a path below
+            raise
+        connection = _connect(path, "mode=ro&immutable=1")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(os.fspath(path))}?{how}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
         timeout=BUSY_S,
     )
-    if writing:
-        connection.execute("PRAGMA synchronous = FULL")
-    else:
-        connection.execute("PRAGMA query_only = ON")
-    return connection
 
 
 def _mode(directory: Path) -> int:

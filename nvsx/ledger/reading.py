@@ -28,7 +28,10 @@ class Reader:
 
     def __init__(self, path: Path, *, writing: bool) -> None:
         self._path = path
-        self._connection = connect(path, writing=writing)
+        try:
+            self._connection = connect(path, writing=writing)
+        except sqlite3.Error as error:
+            raise explained(path, error) from error
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -69,6 +72,11 @@ class Reader:
             self.evidence(run_id=run_id, incident=run.incident),
             self.decisions(run_id=run_id),
         )
+
+    def facts(self, since: float = 0.0) -> dict[str, dict[str, Any]]:
+        """What the cluster showed of the incidents of all runs made since a time, by the runs' ids."""
+        found = self.ask("SELECT id, facts FROM runs WHERE created >= ?", since)
+        return {str(run_id): json.loads(text) for run_id, text in found}
 
     def stages(self, run_id: str) -> list[rows.StageRow]:
         found = self.ask(

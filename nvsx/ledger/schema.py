@@ -93,10 +93,7 @@ def migrate(connection: sqlite3.Connection, path: Path, *, alone: bool) -> None:
     """Bring a ledger to this nvsx's format, all of it or nothing. Raises EnvironmentUnusable for a newer ledger."""
     have, want = version(connection), len(MIGRATIONS)
     if have > want:
-        raise EnvironmentUnusable(
-            f"the ledger {path} was written by a newer nvsx (format {have}, this one reads {want})",
-            hint="use that nvsx, or another directory: nvsx --state-dir DIR …",
-        )
+        raise _newer(path, have)
     if have == want:
         return
     if not alone:
@@ -114,6 +111,25 @@ def migrate(connection: sqlite3.Connection, path: Path, *, alone: bool) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def refuse_other_format(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise EnvironmentUnusable for a ledger that cannot be read as it is."""
+    have = version(connection)
+    if have > len(MIGRATIONS):
+        raise _newer(path, have)
+    if have < len(MIGRATIONS):
+        raise EnvironmentUnusable(
+            f"the ledger {path} is of an older nvsx (format {have})",
+            hint="the next run of this nvsx brings it up to date: nvsx run RUNBOOK",
+        )
+
+
+def _newer(path: Path, have: int) -> EnvironmentUnusable:
+    return EnvironmentUnusable(
+        f"the ledger {path} was written by a newer nvsx (format {have}, this one reads {len(MIGRATIONS)})",
+        hint="use that nvsx, or another directory: nvsx --state-dir DIR …",
+    )
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -98,6 +98,12 @@ def unwritable(path: Path, error: OSError) -> EnvironmentUnusable:
     )
 
 
+def unreadable(path: Path, error: OSError) -> EnvironmentUnusable:
+    return EnvironmentUnusable(
+        f"the ledger {path} cannot be read: {error.strerror or error}", hint=f"ls -l {path}; id; or --state-dir DIR"
+    )
+
+
 def damaged(path: Path, what: str) -> EnvironmentUnusable:
     return EnvironmentUnusable(
         f"the ledger {path} is damaged: {what}",

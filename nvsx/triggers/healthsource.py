@@ -7,6 +7,7 @@ events that do not cordon. Losing one of the two is `degraded`, losing both is b
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.cluster.sight import Backoff, Sight
@@ -19,7 +20,7 @@ from nvsx.ports import ApiPath
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from nvsx.clock import Clock
     from nvsx.cluster.view import View
@@ -70,6 +71,7 @@ class HealthEventSource:
     ) -> None:  # fmt: skip
         self.cursor = cursor
         self.state = SourceState(with_database=database is not None)
+        self.looked = 0.0  # when the database was last read to its end, epoch seconds
         self._view = view
         self._database = database
         self._clock = clock
@@ -85,15 +87,28 @@ class HealthEventSource:
 
     async def run(self) -> None:
         """Watch and poll until cancelled."""
-        subscription = self._view.subscribe(NODES, self._nodes_seen, name="health events")
-        try:
+        async with self.following():
             while self._database is not None:
                 await self.poll()
                 await asyncio.sleep(self._poll_s)
             await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Tell what the nodes show while the body lasts."""
+        subscription = self._view.subscribe(NODES, self._nodes_seen, name="health events")
+        try:
+            yield
         finally:
             subscription.close()
             self._sight.close()
+
+    async def look(self) -> None:
+        """One look into the database that ends with an answer: read to the end, or known to be out of sight."""
+        while self._database is not None:
+            await self.poll()
+            if not self._sight.failing or self._sight.blind is not None:
+                return
 
     async def poll(self) -> None:
         """One look into the database, page by page; a failure changes the state and loses nothing."""
@@ -111,6 +126,7 @@ class HealthEventSource:
             recent = {key: time for key, time in self._from_database.items() if time >= self.cursor.start}
             self._from_database = recent
         self._backoff.reset()
+        self.looked = self._clock.now()
         self._sight.looked()
 
     async def _read(self, database: Database, reading: Reading) -> None:
@@ -147,6 +163,10 @@ class HealthEventSource:
             self._node_seen(seen.objects[seen.changed])
         elif seen.gone is not None:
             self._on_node.pop(seen.changed, None)
+        elif seen.listed and not self._listed:
+            for name, node in seen.objects.items():
+                if name not in self._on_node:  # the list was there before us, so nobody told of its nodes one by one
+                    self._node_seen(node)
         self._listed = self._listed or (seen.listed and not seen.changed)
 
     def _node_seen(self, node: Object) -> None:

@@ -1,6 +1,6 @@
-"""Listener: the HTTP side of `nvsx serve`: deliveries go to the inbox, and who asks gets health, metrics and runs.
+"""Listener: the daemon's HTTP side: deliveries go to the inbox, and who asks gets health, metrics and runs.
 
-Requests are answered in the server's worker threads; everything that touches the inbox happens in the daemon's loop.
+Requests are answered in the server's own thread; everything that touches the inbox happens in the daemon's loop.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
+from nvsx.cells import printable
 from nvsx.errors import NvsxError
 from nvsx.httpd.message import Answer, Request, json_answer
 from nvsx.httpd.server import Bounds, Server
@@ -19,7 +20,7 @@ from nvsx.triggers.senders import MISSING, SecretFile, is_local, is_loopback, ow
 from nvsx.triggers.webhook import Turned, misnamed, read, told, unable, unbelieved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.clock import Clock
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 TAKING_S = 4.0
 """How long an answer waits for the inbox: PagerDuty gives up after 5 s. What is committed later is a duplicate then."""
+INLINE_BYTES = 64 * 1024
+"""Longer bodies are taken apart in another thread: they would hold up everybody else for milliseconds."""
 STUCK_S = 30.0
 """The daemon's loop is stuck when it has not turned for this long: then it is not healthy."""
 CERTIFICATE_S = 30.0
@@ -143,16 +146,16 @@ class Listener:
             connections["nvsx_webhook_connections_refused_total"] = {(): server.refused}
         return {_DELIVERIES: dict(self._counts), _DURATIONS: dict(self._durations), **connections}
 
-    # What follows runs in the server's workers.
+    # What follows runs in the server's thread.
 
-    def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Answer:
         """The answer to any request."""
         if request.path == _WEBHOOK:
-            return self._posted(request, self._own)
+            return await self._posted(request, self._own)
         if request.path.startswith(f"{_WEBHOOK}/"):
             sender = self._senders.get(request.path.removeprefix(f"{_WEBHOOK}/"))
             if sender:
-                return self._posted(request, sender)
+                return await self._posted(request, sender)
             return self._no_source(request) if is_local(request) else unbelieved(401, "bearer")
         name, _, rest = request.path.lstrip("/").partition("/")
         page = _PAGES.get(name)
@@ -164,7 +167,7 @@ class Listener:
         if page.guarded and not self._may_read(request):
             return unbelieved(401, "bearer")
         try:
-            return page.answer(self, request)
+            return await page.answer(self, request)
         except (NvsxError, TimeoutError):
             return unable("the daemon does not answer")
 
@@ -177,14 +180,14 @@ class Listener:
         known = ", ".join(sorted(self._senders)) or "none"
         return json_answer(404, {"status": "unknown", "reason": f"no such source in nvsx.yaml; there are: {known}"})
 
-    def _posted(self, request: Request, sender: Sender) -> Answer:
+    async def _posted(self, request: Request, sender: Sender) -> Answer:
         if request.method not in ("POST", "PUT"):
             return _not_allowed(_POSTS)
         began = self._clock.monotonic()
         now = self._clock.now()
         admitted = sender.admits(request, now)
         if admitted.ok:
-            answer, verdict, reason = self._take(request, sender, now)
+            answer, verdict, reason = await self._take(request, sender, now)
             reason = "; ".join(each for each in (admitted.reason, reason) if each)
         else:
             answer = unbelieved(401 if admitted.how == MISSING else 403, sender.auth.kind)
@@ -192,9 +195,10 @@ class Listener:
         self._hear(request, sender, answer, admitted, verdict, reason, now, began)
         return answer
 
-    def _take(self, request: Request, sender: Sender, now: float) -> tuple[Answer, str, str]:
+    async def _take(self, request: Request, sender: Sender, now: float) -> tuple[Answer, str, str]:
         """Hand a delivery to the inbox: the answer, its verdict and what there is to say of it."""
-        delivery = read(request, sender, now)
+        long = len(request.body) > INLINE_BYTES
+        delivery = await asyncio.to_thread(read, request, sender, now) if long else read(request, sender, now)
         if isinstance(delivery, Turned):
             return delivery.answer, delivery.verdict, delivery.reason
         receipts: Sequence[Receipt] = ()
@@ -202,7 +206,7 @@ class Listener:
             receipts = [wrong]
         elif delivery.alerts:
             try:
-                receipts = self._asked(self._inbox.take(delivery))
+                receipts = await self._asked(self._inbox.take(delivery))
             except NvsxError as error:
                 return unable(error.message), "refuse", error.message
             except TimeoutError:
@@ -211,46 +215,49 @@ class Listener:
         answer, verdict = told(delivery, receipts)
         return answer, verdict, "; ".join(dict.fromkeys(each.reason for each in receipts if each.reason))
 
-    def _asked(self, question: Coroutine[Any, Any, T]) -> T:
+    async def _asked(self, question: Coroutine[Any, Any, T]) -> T:
         """What the inbox says, asked in its own loop. TimeoutError after a while; the question goes on all the same."""
         try:
-            future = asyncio.run_coroutine_threadsafe(question, self._loop)
+            answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(question, self._loop))
         except RuntimeError:  # the loop has ended
             question.close()
             raise NvsxError("nvsx is stopping") from None
-        return future.result(TAKING_S)
+        done, _ = await asyncio.wait([answer], timeout=TAKING_S)
+        if not done:
+            raise TimeoutError
+        return answer.result()
 
-    def _health(self, _: Request) -> Answer:
+    async def _health(self, _: Request) -> Answer:
         still = self._clock.monotonic() - self._pulse
         if still > STUCK_S:
             return json_answer(503, {"status": "stuck", "reason": f"the daemon has not turned for {still:.0f} s"})
         return json_answer(200, {"status": "ok"})
 
-    def _readiness(self, request: Request) -> Answer:
-        reason = self._asked(self._inbox.readiness())
+    async def _readiness(self, request: Request) -> Answer:
+        reason = await self._asked(self._inbox.readiness())
         if not reason:
             return json_answer(200, {"status": "ready"})
         said = {"status": "not ready", "reason": reason} if is_local(request) else {"status": "not ready"}
         return json_answer(503, said, Retry_After="5")
 
-    def _metrics(self, _: Request) -> Answer:
-        figures = self._asked(self._counted())
+    async def _metrics(self, _: Request) -> Answer:
+        figures = await self._asked(self._counted())
         return Answer(200, exposition(figures).encode(), CONTENT_TYPE)
 
     async def _counted(self) -> Figures:
         return {**await self._inbox.metrics(), **self.figures()}
 
-    def _runs(self, request: Request) -> Answer:
+    async def _runs(self, request: Request) -> Answer:
         _, _, run_id = request.path.lstrip("/").partition("/")
         if run_id:
-            run = self._asked(self._inbox.run(run_id)) if _RUN_ID.fullmatch(run_id) else None
+            run = await self._asked(self._inbox.run(run_id)) if _RUN_ID.fullmatch(run_id) else None
             return json_answer(200, run) if run else json_answer(404, {"status": "unknown", "reason": "no such run"})
         given = dict(parse_qsl(request.query))
         limit, unfinished = given.pop("limit", "100"), given.pop("unfinished", "0")
         if given or not re.fullmatch(r"[1-9][0-9]{0,3}", limit) or unfinished not in ("0", "1", "false", "true"):
             reason = "the parameters are limit=1…9999 and unfinished=1"
             return json_answer(400, {"status": "invalid", "reason": reason})
-        runs = self._asked(self._inbox.runs(limit=int(limit), unfinished=unfinished in ("1", "true")))
+        runs = await self._asked(self._inbox.runs(limit=int(limit), unfinished=unfinished in ("1", "true")))
         return json_answer(200, {"v": 1, "runs": list(runs)})
 
     def _hear(
@@ -258,7 +265,8 @@ class Listener:
         now: float, began: float,
     ) -> None:  # fmt: skip
         seconds = self._clock.monotonic() - began
-        heard = Heard(now, request.peer, sender.name, answer.status, verdict, admitted.how, reason, seconds)
+        said = printable(reason)  # a part of it may be the sender's
+        heard = Heard(now, request.peer, sender.name, answer.status, verdict, admitted.how, said, seconds)
         self._later(self._count, heard)
 
     def _defect(self, error: Exception) -> None:
@@ -297,7 +305,7 @@ class Listener:
 
 
 class _Page(NamedTuple):
-    answer: Callable[[Listener, Request], Answer]
+    answer: Callable[[Listener, Request], Awaitable[Answer]]
     guarded: bool
 
 

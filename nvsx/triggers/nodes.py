@@ -32,7 +32,7 @@ class KnownNodes:
         doubtful: set[str] = set()
         listed = {node["metadata"]["name"]: node for node in nodes}
         self.names = frozenset(listed)
-        nicknames = aliases(listed)
+        nicknames = self._aliases = aliases(listed)
         for name, node in listed.items():
             for call in {name, nicknames[name], *_calls(node)}:
                 if self._by_call.setdefault(call.lower(), name) != name and call.lower() not in listed:
@@ -40,6 +40,10 @@ class KnownNodes:
         for call in doubtful:
             del self._by_call[call]
         self._by_call |= {name: name for name in listed}
+
+    def alias(self, node: str) -> str:
+        """The node's alias among the others, "" where there is no such node."""
+        return self._aliases.get(node, "")
 
     def find(self, call: str) -> str:
         """The node that is called so, "" where none or more than one is."""

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.ports import ApiPath
-from nvsx.watches import nvsentinel, verdict
+from nvsx.watches import moments, nvsentinel, verdict
 from nvsx.watches.predicate import seen_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nvsx.ports import Object
     from nvsx.watches.incident import Incident
@@ -72,6 +72,13 @@ class CustomResource(NamedTuple):
         else:
             return verdict.met(name, version)
         return verdict.met(detail, version) if good else verdict.unmet(detail, version, terminal=has_failed(thing))
+
+
+def observe_resources(incident: Incident, things: Iterable[Object]) -> Incident:
+    """The incident with what the custom resources that were made for it tell of its moments."""
+    ours = (thing for thing in things if is_for_node(thing, incident.node) and is_of_incident(thing, incident))
+    new = (reading for thing in ours for reading in moments.maintenance_readings(thing))
+    return incident._replace(moments=moments.joined(incident.moments, new))
 
 
 def created(thing: Object) -> float:

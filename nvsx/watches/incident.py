@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.watches import nvsentinel
+from nvsx.watches import moments, nvsentinel
+from nvsx.watches.moments import Reading, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,14 +34,19 @@ class Incident(NamedTuple):
     quarantined: bool = False  # NVSentinel has been seen holding the node
     state: str = ""  # last value of the state label that was seen
     progress_time: float = 0.0  # when that value, or the set of faults, last changed, as far as was seen
+    moments: tuple[Reading, ...] = ()  # when what happened, by all that tells
+    sighting: Sighting = Sighting()  # the node as it was seen last
 
     def covers(self, time: float) -> bool:
         """Whether what happened at `time` belongs to this incident; whole seconds and skewed clocks allowed."""
         return time > 0 and time >= int(self.since) - CLOCK_SKEW_S
 
 
-def observe(incident: Incident, node: Object, now: float) -> Incident:
-    """The incident after one more version of its node; never forgets, because traces vanish when the node recovers."""
+def observe(incident: Incident, node: Object, now: float, *, blind_since: float = 0.0) -> Incident:
+    """The incident after one more version of its node; never forgets, because traces vanish when the node recovers.
+
+    `blind_since`: when nvsx stopped seeing the node, if versions may have been missed before this one.
+    """
     events = tuple(
         event for event in nvsentinel.quarantine_events(node) if incident.covers(event.time) or not event.time
     )
@@ -65,11 +71,17 @@ def observe(incident: Incident, node: Object, now: float) -> Incident:
         quarantined=incident.quarantined or held,
         state=label,
     )
-    known = _with_first_fault(known, events, faults)
+    known = _with_first_fault(_with_moments(known, node, now, blind_since or now), events, faults)
     if never_seen:  # who comes late learns from the node for how long it has stood still
         return known._replace(progress_time=min(nvsentinel.last_sign(node) or now, now))
     moved = label != incident.state or known.event_ids != incident.event_ids
     return known._replace(progress_time=now) if moved else known
+
+
+def _with_moments(incident: Incident, node: Object, now: float, blind_since: float) -> Incident:
+    since = int(incident.since) - CLOCK_SKEW_S
+    new = moments.node_readings(node, incident.sighting, since, now, blind_since)
+    return incident._replace(moments=moments.joined(incident.moments, new), sighting=moments.sighting(node))
 
 
 def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
@@ -95,7 +107,9 @@ def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
         first_check=incident.first_check or check,
     )
     if isinstance(time, (int, float)) and time > 0 and check and not incident.fault_time:
-        known = known._replace(fault_time=float(time))
+        # A time without a fraction is one whose fraction was cut off.
+        said = Reading(moments.FAULT, float(time), time if time % 1 else time + 1.0, "what was said of it")
+        known = known._replace(fault_time=float(time), moments=moments.joined(known.moments, [said]))
     return known
 
 

@@ -6,6 +6,18 @@ import json
 import platform
 import sys
 
+from tests.bench import (
+    deck,
+    decoding_rate,
+    detection,
+    doctor,
+    kube,
+    many_runs,
+    output_rate,
+    startup,
+    volume,
+    webhook,
+)
 from tests.bench import deck, decoding_rate, detection, doctor, kube, output_rate, startup, webhook
 
 MEASUREMENTS = {
@@ -19,6 +31,8 @@ MEASUREMENTS = {
     "deck": deck.measure,
     "doctor": doctor.measure,
     "webhook": webhook.measure,
+    "volume": volume.measure,
+    "many_runs": many_runs.measure,
 }
 
 

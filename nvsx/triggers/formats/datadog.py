@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nvsx.alerts import FIRING, OTHER, RESOLVED, Alert
 from nvsx.triggers.fields import Fields
-from nvsx.triggers.formats.message import codes, issued_key
+from nvsx.triggers.formats.message import codes, issued_key, milliseconds
 
 if TYPE_CHECKING:
     from nvsx.triggers.formats.message import Message
@@ -57,6 +57,7 @@ def parse(message: Message) -> list[Alert]:
             title=title,
             labels=tags,
             url=fields.text("link"),
+            started_time=milliseconds(fields.text("last_updated", "date")),
             issued_key=issued_key([*tags.values(), title]),
         )
     ]

@@ -39,3 +39,7 @@ def codes(*texts: str) -> tuple[str, ...]:
     """Error codes as NVSentinel writes them, from labels such as `79`, `xid-79`, `XID_79`, `79,94`."""
     words = (word for text in texts for word in re.split(r"[,;\s]+", text) if word)
     return tuple(dict.fromkeys(re.sub(r"(?i)^xid[-_ ]?(?=\d+$)", "", word) for word in words))
+
+
+def milliseconds(text: str) -> float:
+    return int(text) / 1000 if text.isascii() and text.isdigit() and len(text) <= 13 else 0.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nvsx.alerts import FIRING, OTHER, RESOLVED, Alert
 from nvsx.names import is_node_name
 from nvsx.triggers.fields import Fields, first
-from nvsx.triggers.formats.message import codes, digest, issued_key
+from nvsx.triggers.formats.message import codes, digest, issued_key, milliseconds
 
 if TYPE_CHECKING:
     from nvsx.triggers.formats.message import Message
@@ -44,11 +44,7 @@ def parse(message: Message) -> list[Alert]:
             cluster=first(details, "cluster"),
             title=title,
             labels={**details, "priority": alert.text("priority")},
-            started_time=_milliseconds(alert.text("createdAt")),
+            started_time=milliseconds(alert.text("createdAt")),
             issued_key=issued_key([alias, *details.values()]),
         )
     ]
-
-
-def _milliseconds(text: str) -> float:
-    return int(text) / 1000 if text.isascii() and text.isdigit() and len(text) <= 13 else 0.0

@@ -1,0 +1,170 @@
+"""The daemon as the webhook sees it: takes deliveries, and shows what it is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from typing import TYPE_CHECKING
+
+from nvsx import __version__
+from nvsx.admission import ATTACH, DUPLICATE, QUEUE, START
+from nvsx.app.daemon import cases
+from nvsx.app.openruns import shown_runs
+from nvsx.engine.plan import incident_key_of
+from nvsx.errors import EnvironmentUnusable, NotFoundHere, NvsxError
+from nvsx.healthevents.cursor import OVERLAP_S
+from nvsx.triggers.inbox import UNKNOWN, Receipt
+from nvsx.triggers.nodes import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nvsx.app.daemon.cases import Case
+    from nvsx.app.daemon.core import Daemon
+    from nvsx.ledger import Admitted, RunRow
+    from nvsx.metrics import Figures
+    from nvsx.triggers.inbox import Delivery
+
+
+NODES_S = 2.0
+"""How long a delivery waits for the nodes: less than its sender, and the listener, wait for the answer."""
+
+_STARTING = "nvsx has just started and does not know the nodes yet"
+
+
+class Front:
+    """The `Inbox` of a daemon. `drills` gives when a drill of each runbook last passed, epoch seconds."""
+
+    def __init__(self, daemon: Daemon, drills: Callable[[], Mapping[str, float]], started: float) -> None:
+        self._daemon = daemon
+        self._drills = drills
+        self._started = started
+
+    async def take(self, delivery: Delivery) -> Sequence[Receipt]:
+        """Decide about each alert; all of it is durable when this returns."""
+        await self._know_nodes()
+        found = self._cases(delivery)
+        unknown = [self._unknown(case) for case in found]
+        asked = [case for case, receipt in zip(found, unknown, strict=True) if receipt is None]
+        answers = iter(await self._daemon.desk.decide(asked))
+        return [receipt or self._receipt(case, next(answers)) for case, receipt in zip(found, unknown, strict=True)]
+
+    async def _know_nodes(self) -> None:
+        """Just after the start the nodes are not known, by whose names many alerts are told apart: wait for them.
+
+        EnvironmentUnusable where that takes long; once they are known not to be there for the asking, nobody waits.
+        """
+        try:
+            async with asyncio.timeout(NODES_S):
+                await self._daemon.fleet.looked.wait()
+        except TimeoutError:
+            raise EnvironmentUnusable(_STARTING) from None
+
+    def _cases(self, delivery: Delivery) -> list[Case]:
+        daemon = self._daemon
+        found = []
+        for alert in delivery.alerts:
+            node = resolve(alert, daemon.fleet.known()).node
+            sight = cases.Sight(daemon.fleet.labels(node), daemon.fleet.session(node))
+            found.append(cases.of_alert(alert, node, delivery, daemon.project, sight))
+        return found
+
+    def _unknown(self, case: Case) -> Receipt | None:
+        """The receipt of an alert that names a runbook which does not exist."""
+        named = case.report.runbook
+        if named and not case.route.runbook and not self._is_known(named):
+            return Receipt(UNKNOWN, case.route.reason, node=case.occasion.node)
+        return None
+
+    def _is_known(self, name: str) -> bool:
+        wanted = name.removeprefix("#")
+        return any(wanted in (one.name, one.nickname) for one in self._daemon.project.runbooks.values())
+
+    def _receipt(self, case: Case, admitted: Admitted) -> Receipt:
+        verdict, occasion = admitted.decision.verdict, case.occasion
+        runbook, node, key = occasion.runbook, occasion.node, ""
+        if verdict in (ATTACH, DUPLICATE) and admitted.run_id:
+            try:
+                row = self._daemon.tools.ledger.find(admitted.run_id)
+                runbook, node, key = row.runbook, row.node, row.incident_key
+            except NvsxError:
+                pass
+        elif verdict in (START, QUEUE):
+            key = incident_key_of(self._daemon.ground.cluster, node, runbook, str(case.trigger.get("incident_key", "")))
+        return Receipt(verdict, admitted.decision.reason, admitted.run_id, key, runbook, node)
+
+    async def readiness(self) -> str:
+        """Why nothing would be accepted now, "" where it would."""
+        if self._daemon.tools.gate.stopping:
+            return "nvsx is stopping"
+        if not self._daemon.fleet.looked.is_set():
+            return _STARTING
+        return self._daemon.intake.trouble
+
+    async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        ledger = self._daemon.tools.ledger
+        return self._shown(ledger.runs(limit=limit, unfinished=unfinished))
+
+    async def run(self, run_id: str) -> Mapping[str, object] | None:
+        ledger = self._daemon.tools.ledger
+        try:
+            record = ledger.run(run_id)
+        except NotFoundHere:
+            return None
+        shown = dict(self._shown([record.run])[0])
+        shown["stages"] = [stage._asdict() for stage in record.stages]
+        shown["effects"] = [
+            {key: value for key, value in effect._asdict().items() if key not in ("pid", "start_time")}
+            for effect in record.effects
+        ]
+        shown["decisions"] = [
+            {"at": one.at, "source": one.source, "verdict": one.verdict, "reason": one.reason, "rule": one.rule}
+            for one in record.decisions
+        ]
+        return shown
+
+    def _shown(self, rows: list[RunRow]) -> list[dict[str, object]]:
+        ledger = self._daemon.tools.ledger
+        return [
+            {**one.run._asdict(), "status": one.status, "unknown": list(one.unknown)}
+            for one in shown_runs(ledger, ledger.directory, rows)
+        ]
+
+    async def metrics(self) -> Figures:
+        """Everything but the webhook's own."""
+        daemon = self._daemon
+        tools, limits = daemon.tools, daemon.project.config.limits
+        now = tools.clock.now()
+        unfinished = tools.ledger.unfinished()
+        queued = sum(1 for row in unfinished if row.status == "queued" and not row.owner)
+        state = daemon.watch.state
+        figures: dict[str, dict[tuple[str, ...], float]] = {
+            "nvsx_build_info": {(__version__, platform.python_version()): 1},
+            "nvsx_start_time_seconds": {(): self._started},
+            "nvsx_ready": {(): 0 if await self.readiness() else 1},
+            "nvsx_runs_open": {("queued",): queued, ("running",): len(unfinished) - queued},
+            "nvsx_runs_open_limit": {(): limits.max_waiting},
+            "nvsx_incidents_open": {(): len(tools.ledger.incidents())},
+            "nvsx_hooks_running": {(): tools.gate.running},
+            "nvsx_hooks_running_limit": {(): tools.gate.slots},
+            "nvsx_drill_last_success_timestamp_seconds": {(name,): at for name, at in self._drills().items()},
+        }
+        if daemon.options.polls:
+            read = self._read_up_to(now)
+            figures["nvsx_blind"] = {(): float(daemon.watch.blind)}
+            figures["nvsx_degraded"] = {("nodes",): float(state.nodes is not None)}
+            if state.with_database:
+                figures["nvsx_degraded"]["database",] = float(state.database is not None)
+            figures["nvsx_cursor_lag_seconds"] = {(): max(0.0, now - read)}
+            figures["nvsx_poll_last_success_timestamp_seconds"] = {(): read}
+        if daemon.watch.last_beat:
+            figures["nvsx_heartbeat_last_success_timestamp_seconds"] = {(): daemon.watch.last_beat}
+        return {**daemon.tally.figures(), **figures}
+
+    def _read_up_to(self, now: float) -> float:
+        """Up to when health events are known to have been read: by the database, else by the nodes' own stream."""
+        daemon = self._daemon
+        read = daemon.source.looked
+        if daemon.fleet.listed and daemon.fleet.blind is None and not daemon.watch.state.with_database:
+            return now
+        return read or daemon.source.cursor.start + OVERLAP_S

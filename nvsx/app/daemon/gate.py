@@ -1,0 +1,111 @@
+"""The gate between the daemon's runs and their effects: so many processes at once, and none any more when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nvsx.journal import EffectEnded, EffectIntended
+
+if TYPE_CHECKING:
+    from nvsx.events import RunEvent
+    from nvsx.journal import Entry
+    from nvsx.ports import Journal, Sink
+
+_Effect = tuple[str, str, int]  # run, key, attempt
+
+
+class Gate:
+    """Shared by all runs. An effect waits here before it is journalled, so that what is journalled really starts."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._slots = asyncio.Semaphore(slots)
+        self._under_way: set[_Effect] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.stopping = False
+        self.shut = False
+
+    @property
+    def running(self) -> int:
+        """Processes of prerequisites, hooks and actions that are under way."""
+        return len(self._under_way)
+
+    async def stop(self, grace_s: float) -> bool:
+        """Let no effect begin any more, and wait for those under way; whether all of them ended.
+
+        Afterwards nothing that runs say or want written down gets through: they are as if killed, and go on from their
+        journal when nvsx starts again. An effect that did not end in time is thereby `unknown`.
+        """
+        self.stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._idle.wait()
+        self.shut = True
+        return not self._under_way
+
+    async def enter(self, effect: _Effect) -> None:
+        """Wait for a slot; for ever, once the gate is stopping."""
+        await self._slots.acquire()
+        if self.stopping:
+            self._slots.release()
+            await asyncio.Event().wait()
+        self._under_way.add(effect)
+        self._idle.clear()
+
+    def leave(self, effect: _Effect) -> None:
+        """Give the slot back."""
+        if effect in self._under_way:
+            self._under_way.remove(effect)
+            self._slots.release()
+        if not self._under_way:
+            self._idle.set()
+
+
+class GatedJournal:
+    """A run's journal behind the gate."""
+
+    def __init__(self, gate: Gate, journal: Journal) -> None:
+        self._gate = gate
+        self._journal = journal
+
+    async def append(self, entry: Entry) -> None:
+        if isinstance(entry, EffectIntended):
+            await self._intend(entry)
+        elif isinstance(entry, EffectEnded):
+            await self._end(entry)
+        elif not self._gate.shut:
+            await self._journal.append(entry)
+
+    async def _intend(self, entry: EffectIntended) -> None:
+        effect = (entry.run_id, entry.key, entry.attempt)
+        await self._gate.enter(effect)
+        try:
+            await self._journal.append(entry)
+        except BaseException:
+            self._gate.leave(effect)
+            raise
+
+    async def _end(self, entry: EffectEnded) -> None:
+        try:
+            if not self._gate.shut:
+                await self._journal.append(entry)
+        finally:
+            self._gate.leave((entry.run_id, entry.key, entry.attempt))
+
+
+class GatedSink:
+    """Where runs say what they do; they share it, so that the end of one closes nothing."""
+
+    def __init__(self, gate: Gate, *sinks: Sink) -> None:
+        self._gate = gate
+        self._sinks = sinks
+
+    def emit(self, event: RunEvent) -> None:
+        if not self._gate.shut:
+            for sink in self._sinks:
+                sink.emit(event)
+
+    def close(self) -> None: ...

@@ -1,0 +1,74 @@
+"""What the daemon itself must still know after a restart, beside runs and incidents: kept in the ledger as one text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nvsx.healthevents.cursor import Cursor, begin
+from nvsx.triggers import stalls, storm
+from nvsx.triggers.storm import CALM, Storm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nvsx.triggers.stalls import Standing
+
+MOST_IDS = 50_000
+"""Ids of events that are remembered over a restart; events beyond them may be read again and are recognised then."""
+
+FORMAT = 1
+
+
+class Memory(NamedTuple):
+    """A value: take it from the daemon, keep it, begin from it."""
+
+    cursor: Cursor
+    troubled: Mapping[str, Any] = {}  # see Fleet.to_data
+    storm: Storm = CALM
+    storm_incident: int = 0
+    breaker_incident: int = 0
+    standings: Mapping[str, Standing] = {}
+    alarms: Mapping[str, float] = {}  # what nvsx's own hooks were called for -> when it was last so
+    began: float = 0.0  # when nvsx first watched this cluster, epoch seconds
+    first: bool = False  # that is now: nothing was remembered
+
+
+def remembered(text: str, now: float) -> Memory:
+    """The memory in a kept text; a new one where there is none. ValueError where it is damaged."""
+    if not text:
+        return Memory(begin(now), began=now, first=True)
+    data = json.loads(text)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ValueError("it is of another nvsx")
+    try:
+        return Memory(
+            cursor=Cursor(float(data["start"]), {str(key): float(time) for key, time in data["seen"].items()}),
+            troubled=data["troubled"],
+            storm=storm.from_data(data["storm"]),
+            storm_incident=int(data["storm_incident"]),
+            breaker_incident=int(data["breaker_incident"]),
+            standings=stalls.from_data(data["standings"]),
+            alarms={str(key): float(time) for key, time in data["alarms"].items()},
+            began=float(data["began"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it lacks {error}") from None
+
+
+def kept(memory: Memory) -> str:
+    """The text that `remembered` reads."""
+    newest = sorted(memory.cursor.seen.items(), key=lambda entry: entry[1])[-MOST_IDS:]
+    data = {
+        "format": FORMAT,
+        "start": memory.cursor.start,
+        "seen": dict(newest),
+        "troubled": dict(memory.troubled),
+        "storm": storm.to_data(memory.storm),
+        "storm_incident": memory.storm_incident,
+        "breaker_incident": memory.breaker_incident,
+        "standings": stalls.to_data(memory.standings),
+        "alarms": dict(memory.alarms),
+        "began": memory.began,
+    }
+    return json.dumps(data, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,213 @@
+"""`nvsx serve` from its settings to its end: what it stands on is made in order, and refusals come before ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from nvsx.app.daemon.core import Daemon, Options
+from nvsx.app.daemon.gate import Gate, GatedSink
+from nvsx.app.daemon.log import Log
+from nvsx.app.daemon.project import load_project
+from nvsx.app.daemon.runs import Ground, Tools
+from nvsx.app.daemon.tally import Tally
+from nvsx.app.live import DEFAULT_PATH
+from nvsx.app.scripts import unpack_bundled
+from nvsx.cluster.context import pin_context
+from nvsx.cluster.kubectl import Kubectl
+from nvsx.cluster.view import View
+from nvsx.errors import ClusterError, Exit, UsageError
+from nvsx.ledger import Ledger
+from nvsx.settings import process_environment, secret_values, state_directory
+from nvsx.sinks.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from nvsx.app.daemon.project import Project
+    from nvsx.clock import Clock
+    from nvsx.ports import Database, Sink
+    from nvsx.settings import Settings
+
+MARK = "nvsx-serve"
+IDENTITY_S = (1.0, 2.0, 5.0, 10.0)
+"""Pauses between attempts to learn which cluster this is; the last one repeats."""
+
+
+class Request(NamedTuple):
+    """What `nvsx serve` was asked for."""
+
+    mode: str = "webhook"  # webhook, poll or both
+    host: str = "127.0.0.1"
+    port: int = 8080
+    poll_s: float = 10.0
+    events: str = "auto"  # auto, nodes or mongo
+    adopt: bool = False
+    once: bool = False
+    bundled: bool = False
+    grace_s: float = 30.0
+    max_hooks: int = 0  # 0: as nvsx.yaml has it
+    tokens: tuple[Path, ...] = ()
+    tls: tuple[Path, Path] | None = None
+    metrics_file: Path | None = None
+
+    @property
+    def polls(self) -> bool:
+        return self.mode != "webhook" or self.once
+
+    @property
+    def listens(self) -> bool:
+        return self.mode != "poll" and not self.once
+
+
+class Service:
+    """Everything that a daemon stands on, from `open` to `close`."""
+
+    def __init__(self, request: Request, settings: Settings, clock: Clock, sink: Sink) -> None:
+        if settings.bundled and not request.bundled:
+            raise UsageError(
+                "no project was found, and the bundled runbooks are examples: they page nobody of yours",
+                hint="nvsx --project DIR serve, or nvsx serve --bundled if that is what you want",
+            )
+        self.request = request
+        self.settings = settings
+        self.clock = clock
+        self.began = clock.now()
+        self.tally = Tally()
+        self.environment = process_environment(settings)
+        self.environment.setdefault("PATH", DEFAULT_PATH)
+        self.base = state_directory(settings)
+        self.root = settings.project or unpack_bundled(self.base)
+        self.project = self.load()
+        self.gate = Gate(request.max_hooks or self.project.config.limits.max_hooks)
+        self.sink = sink
+        self.log = Log(GatedSink(self.gate, sink), clock)
+        self.context = ""
+        self._stack = AsyncExitStack()
+
+    def load(self) -> Project:
+        """The project as it is on the disk now; DocumentInvalid where something is wrong with it."""
+        project = load_project(self.settings.project, self.environment)
+        if not project.runbooks:
+            raise UsageError(f"there is no runbook in {project.where}", hint="nvsx --project DIR serve")
+        return project
+
+    def introduce(self) -> None:
+        """Say what this daemon works by, before anything else."""
+        books = len(self.project.runbooks)
+        where = "the bundled library" if self.settings.bundled else str(self.root)
+        self.log.say(f"project {where}: {books} runbook{'s' if books != 1 else ''}; state {self.base}")
+        self.warn_of_missing(self.project)
+
+    def warn_of_missing(self, project: Project) -> None:
+        for script, names in project.missing.items():
+            self.log.warn(f"{script} requires {' '.join(names)}, which is not set", topic="environment")
+
+    async def open(self) -> Daemon:
+        """Connect, and make the daemon. Raises what cannot be helped by waiting; waits for a cluster otherwise."""
+        what = "nvsx serve --once" if self.request.once else "nvsx serve"
+        ledger = Ledger.open(self.base, clock=self.clock, what=what)
+        self._stack.callback(ledger.close)
+        cluster = await self._connect()
+        identity = await self._identity(cluster, ledger)
+        self.log.cluster = identity
+        database = self._database(cluster)
+        view = View(cluster, self.clock, whole_fleet=True, on_note=self.log.warn, database=database)
+        self._stack.push_async_callback(view.close)
+        sink = GatedSink(self.gate, self.sink, self.tally, Record(ledger))
+        ground = Ground(
+            self.root, self.base, self.environment, secret_values(self.settings), identity, self.context,
+            self.settings.namespace,
+        )  # fmt: skip
+        tools = Tools(ledger, view, self.clock, self.gate, sink, self.log)
+        options = Options(self.request.polls, self.request.poll_s, self.request.adopt)
+        return Daemon(
+            ground, tools, self.project, options, self.tally,
+            database=database if self.request.polls and self.request.events != "nodes" else None,
+            rng=random.Random(),  # noqa: S311 - ids of runs and jitter, no secret
+        )  # fmt: skip
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def _connect(self) -> Kubectl:
+        # Of this process alone: another daemon on the same state may mean another context.
+        directory = self.base / "serve" / str(os.getpid())
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        pinned = await pin_context(
+            self.environment, directory=directory, clock=self.clock, wanted=self.settings.context, cwd=str(self.root)
+        )
+        self.context, self.environment = pinned.context, pinned.env
+        return Kubectl(
+            env=pinned.env, clock=self.clock, cwd=str(self.root), context=pinned.context, mark=f"{MARK}-{os.getpid()}"
+        )
+
+    async def _identity(self, cluster: Kubectl, ledger: Ledger) -> str:
+        """Which cluster this is. Where it cannot be asked now, the one that this context led to before; else wait."""
+        name = f"cluster/{self.context}"
+        attempts = 0
+        while True:
+            try:
+                found = await cluster.identity()
+            except ClusterError as error:
+                known = ledger.cursor(name)
+                if known:
+                    return known
+                if self.request.once:
+                    raise
+                if not attempts:
+                    self.log.say(f"nvsx is blind: {error.message}; it goes on trying", topic="blind", level="error")
+                await asyncio.sleep(IDENTITY_S[min(attempts, len(IDENTITY_S) - 1)])
+                attempts += 1
+                continue
+            if ledger.cursor(name) != found:
+                await ledger.set_cursor(name, found)
+            return found
+
+    def _database(self, cluster: Kubectl) -> Database:
+        from nvsx.mongo.database import Mongo
+
+        return Mongo(
+            cluster,
+            env=self.environment,
+            clock=self.clock,
+            namespace=self.settings.namespace,
+            uri=self.settings.mongo_uri,
+            cwd=str(self.root),
+            mark=f"{MARK}-{os.getpid()}",
+        )
+
+
+def drills(ledger: Ledger) -> Mapping[str, float]:
+    """When a drill of each runbook last passed."""
+    return {row.runbook: row.at for row in ledger.drills()}
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[bool]:
+    """The lock of a sweep: False where another one holds it. A paused holder keeps it, a dead one does not."""
+    import fcntl
+
+    handle = os.open(directory / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)
+
+
+def exit_code(codes: list[int], *, blind: bool) -> int:
+    """The exit code of a sweep: the worst of its runs; 3 where nothing could be seen."""
+    if blind or Exit.BLIND in codes:
+        return Exit.BLIND
+    return Exit.FAILED if any(codes) else Exit.DONE

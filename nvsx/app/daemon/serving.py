@@ -1,0 +1,293 @@
+"""The two ways in which `nvsx serve` works: until a signal, or one sweep for cron."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nvsx.app.daemon.front import Front
+from nvsx.app.daemon.hearing import Hearing
+from nvsx.app.daemon.service import Service, alone, drills, exit_code
+from nvsx.errors import DocumentInvalid, Exit, NvsxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nvsx.app.daemon.core import Daemon
+    from nvsx.triggers.healthsource import SourceState
+    from nvsx.triggers.listener import Listener
+
+SWEEP_PATIENCE_S = 60.0
+"""How long a sweep looks at the cluster at most, before it says that it is blind."""
+
+LISTENER_GRACE_S = 5.0
+
+METRICS_S = 15.0
+"""How often the metrics file is written."""
+
+READY_S = 8.0
+"""How long `ready` waits for the first look at the nodes; after that it is blindness, which is said by itself."""
+
+
+class Signals:
+    """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload.
+
+    The handlers are Python's own: asyncio hears of a signal by a byte in a pipe, and that byte is lost when hundreds of
+    other wake-ups (the answers of one commit) fill the pipe at that moment.
+    """
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.at_once = asyncio.Event()
+        self.reload = asyncio.Event()
+        self.code = Exit.DONE
+        self._loop = asyncio.get_running_loop()
+        calls: dict[int, Callable[[], None]] = {
+            signal.SIGTERM: lambda: self._asked(Exit.TERMINATED),
+            signal.SIGINT: lambda: self._asked(Exit.INTERRUPTED),
+            signal.SIGHUP: self.reload.set,
+        }
+        self._before = {number: signal.signal(number, self._heard(call)) for number, call in calls.items()}
+
+    def _heard(self, call: Callable[[], None]) -> Callable[[int, object], None]:
+        def handler(_number: int, _frame: object) -> None:
+            self._loop.call_soon_threadsafe(call)
+
+        return handler
+
+    def _asked(self, code: int) -> None:
+        if self.stop.is_set():
+            self.code = code
+            self.at_once.set()
+        self.stop.set()
+
+    def close(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+async def serve(service: Service) -> int:
+    """Work until a signal. 0 after an orderly stop; 130 or 143 where a second signal cut it short."""
+    signals = Signals()
+    try:
+        service.introduce()
+        opening = asyncio.create_task(service.open())
+        asked = asyncio.create_task(signals.stop.wait())
+        await asyncio.wait([opening, asked], return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():  # asked to stop before the cluster could be reached for the first time
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            return Exit.DONE
+        asked.cancel()
+        await _serve(service, opening.result(), signals)
+        return signals.code
+    finally:
+        await service.close()
+        signals.close()
+
+
+async def _serve(service: Service, daemon: Daemon, signals: Signals) -> None:
+    daemon.start()
+    listener, metrics = None, None
+    work = asyncio.create_task(daemon.run())
+    try:
+        listener = _listen(service, daemon) if service.request.listens else None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_S):
+                await daemon.fleet.looked.wait()
+        _tell_ready(service, daemon)
+        if service.request.metrics_file:
+            metrics = asyncio.create_task(_keep_metrics(service, daemon, listener))
+        await _until_stopped(service, daemon, listener, signals, work)
+    finally:
+        if listener:
+            daemon.tools.gate.stopping = True  # what comes in now is told to come again
+            await listener.stop(LISTENER_GRACE_S)
+        tasks = [task for task in (work, metrics) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        stop = asyncio.create_task(daemon.stop(service.request.grace_s))
+        hurry = asyncio.create_task(signals.at_once.wait())
+        await asyncio.wait([stop, hurry], return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if not stop.done():
+            stop.cancel()
+            await asyncio.gather(stop, return_exceptions=True)
+            await daemon.stop(0.0)
+
+
+async def _until_stopped(
+    service: Service, daemon: Daemon, listener: Listener | None, signals: Signals, work: asyncio.Task[None]
+) -> None:
+    while True:
+        waits = [asyncio.create_task(event.wait()) for event in (signals.stop, signals.reload)]
+        done, _ = await asyncio.wait([work, *waits], return_when=asyncio.FIRST_COMPLETED)
+        for task in waits:
+            task.cancel()
+        if work in done:
+            work.result()  # it ends by a defect only
+        if signals.stop.is_set():
+            return
+        signals.reload.clear()
+        _reload(service, daemon, listener)
+
+
+def _reload(service: Service, daemon: Daemon, listener: Listener | None) -> None:
+    """Work by what is on the disk now; by what there was before where that is broken, and say why."""
+    try:
+        project = service.load()
+        if listener:
+            listener.configure(project.config.sources)
+    except NvsxError as error:
+        problems = error.problems if isinstance(error, DocumentInvalid) else ()
+        facts = "; ".join(str(problem) for problem in problems[:5]) or error.message
+        service.log.say(f"not reloaded, the old runbooks stay: {facts}", level="error")
+        return
+    daemon.reload(project)
+    service.log.say(f"reloaded: {len(project.runbooks)} runbooks")
+    service.warn_of_missing(project)
+
+
+def _listen(service: Service, daemon: Daemon) -> Listener:
+    from nvsx.httpd.tls import Certificate
+    from nvsx.triggers.listener import Listener
+
+    request, log = service.request, service.log
+
+    hearing = Hearing(log, service.clock)
+    listener = Listener(
+        _front(service, daemon),
+        service.clock,
+        daemon.project.config.sources,
+        service.root,
+        tokens=request.tokens,
+        on_heard=hearing.heard,
+        on_note=log.warn,
+        on_defect=hearing.defect,
+    )
+    certificate = Certificate(*request.tls) if request.tls else None
+    urls = listener.start(request.host, request.port, certificate)
+    log.say(f"listening at {', '.join(f'{url}/webhook' for url in urls)}")
+    for warning in listener.warnings(request.host):
+        log.warn(warning)
+    return listener
+
+
+def _front(service: Service, daemon: Daemon) -> Front:
+    ledger = daemon.tools.ledger
+    return Front(daemon, lambda: drills(ledger), service.began)
+
+
+async def _keep_metrics(service: Service, daemon: Daemon, listener: Listener | None) -> None:
+    """Write the metrics file again and again; what keeps it from being written is said once."""
+    said = ""
+    while True:
+        trouble = await _write_metrics(service, daemon, listener)
+        if trouble != said:
+            service.log.warn(trouble or "the metrics file is written again")
+            said = trouble
+        await asyncio.sleep(METRICS_S)
+
+
+async def _write_metrics(service: Service, daemon: Daemon, listener: Listener | None = None) -> str:
+    """Put the metrics of now into the file that was asked for; why that could not be, or ""."""
+    file = service.request.metrics_file
+    if not file:
+        return ""
+    from nvsx.app.metricsfile import write_metrics
+
+    figures = await _front(service, daemon).metrics()
+    try:
+        await asyncio.to_thread(write_metrics, file, {**figures, **(listener.figures() if listener else {})})
+    except NvsxError as error:
+        return error.message
+    return ""
+
+
+def _tell_ready(service: Service, daemon: Daemon) -> None:
+    facts = [f"context {service.context or '(in a pod)'}", f"cluster {daemon.ground.cluster}"]
+    if service.request.polls:
+        ways = {
+            "nodes": "nodes only",
+            "mongo": "nodes and database",
+            "auto": "nodes, and the database where it answers",
+        }
+        facts.append(f"health events from {ways[service.request.events]}, every {service.request.poll_s:g} s")
+        if daemon.first:
+            facts.append("this is the first start: it begins now")
+    service.log.say(f"ready: {'; '.join(facts)}")
+
+
+async def sweep(service: Service) -> int:
+    """One sweep for cron: look, decide and claim under the lock; then run what was claimed, without it.
+
+    Says nothing where there is nothing to do or another sweep is under way.
+    """
+    signals = Signals()
+    try:
+        with alone(service.base) as first:
+            if not first:
+                return Exit.DONE
+            daemon = await service.open()
+            daemon.start()
+            state = await _look(daemon)
+            blind = state is None or state.blind
+            await _decide(daemon)
+            _complain(service, await _write_metrics(service, daemon))
+        await _finish(service, daemon, signals)
+        await _write_metrics(service, daemon)
+        return signals.code or exit_code(daemon.runs.ended, blind=blind)
+    finally:
+        await service.close()
+        signals.close()
+
+
+def _complain(service: Service, trouble: str) -> None:
+    if trouble:
+        service.log.warn(trouble)
+
+
+async def _look(daemon: Daemon) -> SourceState | None:
+    """One look at the nodes and one into the database; None where not even blindness came to light in time."""
+    source = daemon.source
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SWEEP_PATIENCE_S), source.following():
+            await daemon.fleet.looked.wait()
+            await source.look()
+            return source.state
+    return None
+
+
+async def _decide(daemon: Daemon) -> None:
+    if not daemon.watch.blind:
+        daemon.watch.steady()
+    await daemon.take_up()
+    await daemon.intake.settle()
+    await daemon.tidy()
+    await daemon.keep()
+
+
+async def _finish(service: Service, daemon: Daemon, signals: Signals) -> None:
+    """Carry out what was claimed; where a signal comes, leave it to the next sweep."""
+    house = asyncio.create_task(daemon.keep_house())
+    done = asyncio.create_task(_all_done(daemon))
+    asked = asyncio.create_task(signals.stop.wait())
+    try:
+        await asyncio.wait([house, done, asked], return_when=asyncio.FIRST_COMPLETED)
+        if house.done():
+            house.result()
+        if not done.done():
+            signals.code = signals.code or Exit.TERMINATED
+    finally:
+        for task in (house, done, asked):
+            task.cancel()
+        await asyncio.gather(house, done, asked, return_exceptions=True)
+        await daemon.stop(service.request.grace_s)
+
+
+async def _all_done(daemon: Daemon) -> None:
+    await daemon.runs.wait()
+    await daemon.alarms.settle()

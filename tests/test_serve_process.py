@@ -1,0 +1,228 @@
+"""`nvsx serve` as processes: signals, SIGKILL, cron, and two of them on one state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.daemon_site import Site, stop, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path) as made:
+        made.do(lambda: made.place.node("gpu-1", "gpu-2", "gpu-3"))
+        yield made
+
+
+def break_node(site: Site, name: str) -> None:
+    site.do(lambda: site.place.break_node(name))
+
+
+def test_it_says_its_root_first_runs_and_stops_in_order(site: Site) -> None:
+    daemon = site.poll()
+    assert f"project {site.root}" in site.said().splitlines()[0]
+    break_node(site, "gpu-1")
+    site.after("end xid detect gpu-1")
+    site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
+    wait_for(lambda: "PASSED" in site.said(), "passed")
+    assert site.effects[-1] == "end xid postmortem gpu-1"
+    assert stop(daemon) == 0
+
+
+def test_sigterm_waits_for_the_hook_and_leaves_the_rest_to_the_next_start(site: Site) -> None:
+    daemon = site.poll()
+    site.hold()
+    break_node(site, "gpu-1")
+    site.after("begin xid detect gpu-1")
+    daemon.send_signal(signal.SIGTERM)
+    wait_for(lambda: "stopping: waiting" in site.said(), "stopping")
+    assert daemon.poll() is None
+    site.let_go()
+    assert daemon.wait(20) == 0
+    assert site.effects == ["begin xid detect gpu-1", "end xid detect gpu-1"], "no postmortem: the run goes on later"
+    assert "1 runs go on at the next start" in site.said()
+    daemon = site.poll()
+    site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
+    site.after("end xid postmortem gpu-1")
+    assert stop(daemon) == 0
+    assert [line for line in site.effects if line.startswith("begin")] == [
+        f"begin xid {stage} gpu-1" for stage in ("detect", "drain", "postmortem")
+    ]
+
+
+def test_after_the_grace_a_hook_is_cut_off_and_counts_as_unknown(site: Site) -> None:
+    daemon = site.poll("--grace", "0.3")
+    site.hold()
+    break_node(site, "gpu-1")
+    site.after("begin xid detect gpu-1")
+    assert stop(daemon) == 0
+    site.let_go()
+    daemon = site.poll()
+    site.after("end xid detect gpu-1")  # retried: that is a hook's default
+    assert site.effects.count("begin xid detect gpu-1") == 2
+    assert stop(daemon) == 0
+
+
+def test_a_second_signal_ends_it_at_once(site: Site) -> None:
+    daemon = site.poll("--grace", "1h")
+    site.hold()
+    break_node(site, "gpu-1")
+    site.after("begin xid detect gpu-1")
+    daemon.send_signal(signal.SIGINT)
+    wait_for(lambda: "stopping: waiting" in site.said(), "stopping")
+    daemon.send_signal(signal.SIGINT)
+    assert daemon.wait(20) == 130
+
+
+def test_sighup_reloads_and_refuses_a_broken_set(site: Site) -> None:
+    daemon = site.poll()
+    file = site.root / "runbooks/xid.yaml"
+    whole = file.read_text()
+    file.write_text(whole.replace("hooks/note.sh", "hooks/gone.sh"))
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "not reloaded, the old runbooks stay" in site.said(), "refused")
+    assert "hooks/gone.sh" in site.said()
+    break_node(site, "gpu-1")
+    site.after("end xid detect gpu-1")
+    file.write_text(whole.replace("name: xid,", "name: xid, nickname: other-otter,"))
+    (site.root / "runbooks/second.yaml").write_text(whole.replace("name: xid", "name: second"))
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded: 2 runbooks" in site.said(), "reloaded")
+    assert stop(daemon) == 0
+
+
+def test_sigkill_loses_nothing_and_repeats_nothing_that_ended(site: Site) -> None:
+    daemon = site.poll()
+    break_node(site, "gpu-1")
+    site.after("end xid detect gpu-1")
+    site.hold()
+    break_node(site, "gpu-2")
+    site.after("begin xid detect gpu-2")
+    assert stop(daemon, signal.SIGKILL) == -signal.SIGKILL
+    break_node(site, "gpu-3")
+    site.let_go()
+    daemon = site.poll()
+    for node in ("gpu-1", "gpu-2", "gpu-3"):
+        site.do(lambda node=node: site.place.state(node, "drain-succeeded"))
+        site.after(f"end xid postmortem {node}")
+    assert stop(daemon) == 0
+    begun = [line for line in site.effects if line.startswith("begin")]
+    assert begun.count("begin xid detect gpu-1") == 1
+    assert begun.count("begin xid detect gpu-2") == 2, "cut off, so unknown, so tried again"
+    assert begun.count("begin xid detect gpu-3") == 1
+
+
+def test_two_daemons_and_a_cron_job_never_run_one_incident_twice(site: Site) -> None:
+    first, second = site.poll(log="one"), site.poll(log="two")
+    for node in ("gpu-1", "gpu-2", "gpu-3"):
+        break_node(site, node)
+    swept = site.run("--once", "--events", "nodes")
+    assert swept.returncode == 0, swept.stderr
+    for node in ("gpu-1", "gpu-2", "gpu-3"):
+        site.do(lambda node=node: site.place.state(node, "drain-succeeded"))
+        site.after(f"end xid postmortem {node}")
+    assert stop(first) == stop(second) == 0
+    begun = [line for line in site.effects if line.startswith("begin")]
+    assert len(begun) == len(set(begun)) == 9
+
+
+# Cron
+
+
+def test_nothing_to_do_says_nothing_and_a_long_drain_keeps_no_other_fault_from_the_next_sweep(site: Site) -> None:
+    (site.root / "nvsx.env").write_text(f"KUBECONFIG={site.kubeconfig}\nNVSX_STATE_DIR={site.state}\n")
+    (site.root / "nvsx.env").chmod(0o600)
+    cron = {"PATH": "/usr/bin:/bin", "HOME": str(site.directory)}  # all that cron gives
+    site.argv = lambda *words: [*site.program, "serve", "--project", str(site.root), *words]  # type: ignore[method-assign]
+    site.environment = cron
+    quiet = site.run("--once", "--events", "nodes")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    break_node(site, "gpu-1")
+    draining = site.start("--once", "--events", "nodes", log="first")
+    site.after("end xid detect gpu-1")
+    break_node(site, "gpu-2")
+    other = site.start("--once", "--events", "nodes", log="second")
+    site.after("end xid detect gpu-2")
+    assert draining.poll() is None
+    third = site.run("--once", "--events", "nodes")
+    assert (third.returncode, third.stdout, third.stderr) == (0, "", "")
+    os.kill(draining.pid, signal.SIGKILL)
+    draining.wait(10)
+    resumed = site.start("--once", "--events", "nodes", log="third")
+    wait_for(lambda: "goes on from its record" in site.said("third"), "resumed")
+    for node in ("gpu-1", "gpu-2"):
+        site.do(lambda node=node: site.place.state(node, "drain-succeeded"))
+    assert other.wait(30) == resumed.wait(30) == 0, site.said("third")
+    begun = [line for line in site.effects if line.startswith("begin")]
+    assert len(begun) == len(set(begun)) == 6
+
+
+def test_a_sweep_that_sees_nothing_is_blind(site: Site) -> None:
+    assert site.run("--once", "--events", "nodes").returncode == 0
+    site.do(lambda: site.server.__aexit__(None, None, None))
+    swept = site.run("--once", "--events", "nodes")
+    site.do(site.server.__aenter__)
+    assert swept.returncode == 3
+    assert "blind" in swept.stdout + swept.stderr
+
+
+# The webhook
+
+
+def test_the_first_two_lines_of_the_tutorial(site: Site) -> None:
+    daemon = site.start("--mode", "webhook", "--port", "0")
+    url = wait_for(lambda: next((word for word in site.said().split() if word.startswith("http://")), ""), "listening")
+    body = json.dumps({"runbook": "xid", "target_node": "gpu-1"}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        said = json.load(answer)
+    assert (said["status"], said["runbook"], said["target_node"]) == ("fired", "xid", "gpu-1")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        again = json.load(answer)
+    assert (again["status"], again["run_id"]) == ("duplicate", said["run_id"])
+    site.after("end xid detect gpu-1")
+    base = url.removesuffix("/webhook")
+    with urllib.request.urlopen(f"{base}/runs/{said['run_id']}", timeout=10) as answer:
+        assert json.load(answer)["node"] == "gpu-1"
+    with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'nvsx_runs_open{state="running"} 1' in text
+    assert 'nvsx_admissions_total{source="webhook",verdict="start"} 1' in text
+    with urllib.request.urlopen(f"{base}/readyz", timeout=10) as answer:
+        assert json.load(answer) == {"status": "ready"}
+    assert stop(daemon) == 0
+
+
+def test_what_it_refuses_before_it_is_ready(site: Site, tmp_path: Path) -> None:
+    bad = site.run("--poll-interval", "0")
+    assert bad.returncode == 2
+    assert "0" in bad.stderr
+    (site.root / "runbooks/xid.yaml").write_text("apiVersion: nvsx/v1\nkind: Runbook\nmetadata: {name: xid}\n")
+    broken = site.run("--mode", "poll")
+    assert broken.returncode == 2
+    assert "xid.yaml" in broken.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    site.argv = lambda *words: [*site.program, "serve", "--state-dir", str(site.state), *words]  # type: ignore[method-assign]
+    site.root = empty
+    import subprocess
+
+    bundled = subprocess.run(
+        site.argv("--mode", "poll"), env={**site.environment, "PYTHONPATH": str(site.place.directory.parents[0])},
+        capture_output=True, text=True, cwd=empty, timeout=40, check=False,
+    )  # fmt: skip
+    assert bundled.returncode == 2
+    assert "--bundled" in bundled.stderr

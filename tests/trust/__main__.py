@@ -1,0 +1,43 @@
+"""`python -m tests.trust NAME …`: measures, prints one JSON object, and exits 1 if something did not pass."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+
+from tests.trust import deliveries, mutants, sweeps
+
+MEASUREMENTS = {
+    # name: (measures, says whether that will do, count where none is given)
+    "kills": (sweeps.measure, sweeps.passed, 1000),
+    "deliveries": (deliveries.measure, deliveries.passed, 1000),
+    "mutants": (mutants.measure, mutants.passed, 60),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.trust")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)} (default: all)")
+    parser.add_argument("--count", type=int, help="random kills or incidents (1000), mutants (60)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeat what was measured")
+    parser.add_argument("--points", choices=("all", "few"), default="all", help="kills: points of the journal to try")
+    parser.add_argument("--kills", type=int, default=20, help="deliveries: how often the receiver is killed meanwhile")
+    args = parser.parse_args()
+    if unknown := set(args.names) - set(MEASUREMENTS):
+        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    figures: dict[str, object] = {"seed": args.seed}
+    well = True
+    for name in args.names or MEASUREMENTS:
+        measure, passed, count = MEASUREMENTS[name]
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        found = measure(args.count or count, args)
+        figures[name] = {**found, "passed": passed(found)}
+        well = well and passed(found)
+    print(json.dumps(figures, indent=2))
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
