@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grace", type=_grace, default=30.0, metavar="TIME", help="wait for hooks at the end (30s)")
     parser.add_argument("--max-hooks", type=_count, default=0, metavar="N", help="hooks and actions at once (16)")
     parser.add_argument("--bundled", action="store_true", help="serve the bundled example runbooks")
+    parser.add_argument("--metrics-file", metavar="FILE", help="metrics for node_exporter's textfile collector, *.prom")
     parser.add_argument("--output", choices=("text", "jsonl"), default="text", help="form of the log on stdout (text)")
 
 
@@ -87,6 +88,7 @@ def _request(args: argparse.Namespace) -> Request:
         grace_s=args.grace,
         max_hooks=args.max_hooks,
         tokens=tuple(Path(file).absolute() for file in args.token_file),
+        metrics_file=Path(args.metrics_file).absolute() if args.metrics_file else None,
         tls=(Path(args.tls_cert).absolute(), Path(args.tls_key).absolute()) if args.tls_cert else None,
     )
 

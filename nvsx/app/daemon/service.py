@@ -54,6 +54,7 @@ class Request(NamedTuple):
     max_hooks: int = 0  # 0: as nvsx.yaml has it
     tokens: tuple[Path, ...] = ()
     tls: tuple[Path, Path] | None = None
+    metrics_file: Path | None = None
 
     @property
     def polls(self) -> bool:
@@ -76,6 +77,7 @@ class Service:
         self.request = request
         self.settings = settings
         self.clock = clock
+        self.began = clock.now()
         self.tally = Tally()
         self.environment = process_environment(settings)
         self.environment.setdefault("PATH", DEFAULT_PATH)
