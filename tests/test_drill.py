@@ -65,6 +65,8 @@ def test_a_literal_address_gets_nothing_and_is_told(name: str, literal: Path, tm
         ("wget -q --post-data=hello https://a.example/x", Message("POST", "https://a.example/x", "hello")),
         ("echo hello | mail -s subject oncall@a.example", Message("MAIL", "-s subject oncall@a.example ", "hello ")),
         ("echo hello | sendmail -t", Message("MAIL", "-t ", "hello ")),
+        ("ssh -n root@node 'dmesg | tail'", Message("SSH", "-n root@node dmesg | tail ", "ssh")),
+        ("scp /etc/hosts a.example:/x", Message("SSH", "/etc/hosts a.example:/x ", "scp")),
         ("curl -X PUT --json '{}' https://a.example/x", Message("PUT", "https://a.example/x", "{}")),
     ],
 )
