@@ -205,8 +205,9 @@ async def sweep(service: Service) -> int:
             state = await _look(daemon)
             blind = state is None or state.blind
             await _decide(daemon)
+            unable = bool(daemon.intake.trouble)  # to write down what was decided: the next sweep decides again
         await _finish(service, daemon, signals)
-        return signals.code or exit_code(daemon.runs.ended, blind=blind)
+        return signals.code or exit_code(daemon.runs.ended, blind=blind or unable)
     finally:
         await service.close()
         signals.close()
