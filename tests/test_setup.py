@@ -450,7 +450,7 @@ def test_a_cluster_without_nvsentinel_is_said_and_nothing_is_written(tmp_path: P
 @needs_kubectl
 @pytest.mark.timeout(400)  # the archive may have to be built first, on a machine that does other things
 def test_the_newcomers_path(pyz: Path, tmp_path: Path) -> None:
-    """An empty directory and the archive: set up, examine, list, run; each with exit code 0."""
+    """An empty directory and the archive: set up, examine, list, run, one sweep; each with exit code 0."""
     home = tmp_path / "home"
     home.mkdir()
     archive = home / "nvsx.pyz"
@@ -483,3 +483,5 @@ def test_the_newcomers_path(pyz: Path, tmp_path: Path) -> None:
                 if '"stage_begin"' in line and '"detect"' in line:
                     kube.play()  # the fault comes while somebody looks, however busy this machine is
             assert run.wait(200) == 0, run.stderr.read() if run.stderr else ""
+        done = nvsx("serve", "--once")
+        assert done.returncode == 0, done.stdout + done.stderr
