@@ -65,6 +65,8 @@ def test_a_literal_address_gets_nothing_and_is_told(name: str, literal: Path, tm
         ("wget -q --post-data=hello https://a.example/x", Message("POST", "https://a.example/x", "hello")),
         ("echo hello | mail -s subject oncall@a.example", Message("MAIL", "-s subject oncall@a.example ", "hello ")),
         ("echo hello | sendmail -t", Message("MAIL", "-t ", "hello ")),
+        ("ssh -n root@node 'dmesg | tail'", Message("SSH", "-n root@node dmesg | tail ", "ssh")),
+        ("scp /etc/hosts a.example:/x", Message("SSH", "/etc/hosts a.example:/x ", "scp")),
         ("curl -X PUT --json '{}' https://a.example/x", Message("PUT", "https://a.example/x", "{}")),
     ],
 )
@@ -114,7 +116,9 @@ def test_the_command_says_what_it_did_and_remembers_it(tmp_path: Path, capfd: py
     assert main([*words, "drill", "thermal-throttle", "--speed", "5000", "--output", "text"]) == 0
     out, err = capfd.readouterr()
     assert "PASSED" in out
-    assert err.splitlines() == [
+    *told, report = err.splitlines()
+    assert report.startswith("its report: nvsx report --state-dir ")
+    assert told == [
         "drill of thermal-throttle on thermal: it answers to check GpuThermalWatch",
         "1 message would have been sent; none left this machine:",
         "  POST  hooks.slack.example/services/rehearsal",

@@ -1,8 +1,9 @@
 """The catcher: programs that would send something, and send nothing: for rehearsals.
 
-It takes the place of curl, wget and mail on a hook's PATH. What finds its way by itself (a program started by its full
-path, Python's urllib) is led to a proxy that refuses everything and notes where it was to go. What ignores both, such
-as bash's /dev/tcp or `curl --noproxy`, is held by a network of the rehearsal's own, where there is one (see `hold`).
+It takes the place of curl, wget, mail and ssh on a hook's PATH. What finds its way by itself (a program started by its
+full path, Python's urllib) is led to a proxy that refuses everything and notes where it was to go. What ignores both,
+such as bash's /dev/tcp or `curl --noproxy`, is held by a network of the rehearsal's own, where there is one (see
+`hold`).
 """
 
 from __future__ import annotations
@@ -81,7 +82,13 @@ _MAIL = """#!/bin/sh
 printf 'MAIL\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "$(tr '\\n\\t' '  ')" >>CAUGHT
 """
 
-PROGRAMS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
+_SSH = """#!/bin/sh
+# The simulator's ssh, scp and rsync: reaches no other machine, keeps what was asked of it. Written by nvsx.
+printf 'SSH\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "${0##*/}" >>CAUGHT
+"""
+
+_SENDERS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
+PROGRAMS = _SENDERS | dict.fromkeys(("ssh", "scp", "rsync"), _SSH)
 """What is caught, by the name of the program."""
 
 
