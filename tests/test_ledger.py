@@ -295,6 +295,24 @@ def test_runs_that_drew_the_same_number_get_the_next(ledger: Ledger) -> None:
     assert got[7] == "by hand"
 
 
+def test_a_commit_that_fails_leaves_nothing_half_done(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+
+        def fail(_: Writer) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        broken.setattr(Writer, "settle", fail)
+        with pytest.raises(EnvironmentUnusable, match="cannot be written: disk I/O error"):
+            admit(ledger)
+    assert ledger.runs() == []
+    assert admit(ledger).decision.verdict == START
+
+
+def test_an_effect_that_could_not_be_announced_is_told_all_the_same(ledger: Ledger) -> None:
+    append(ledger, EffectEnded(RUN, 1.0, "k", 1, "failed", None, detail="the disk is full"))
+    assert [(one.key, one.outcome, one.detail) for one in ledger.effects(RUN)] == [("k", "failed", "the disk is full")]
+
+
 # who owns a run
 
 

@@ -97,7 +97,8 @@ class Opened:
             raise troubles.damaged(self.path, "its head is not SQLite's") if known else troubles.foreign(self.path)
         if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
             raise troubles.foreign(self.path)
-        unclean = alone and os.path.exists(f"{self.path}-wal")  # noqa: PTH110 - a name beside, not a path below
+        wal = self.path.with_name(f"{FILE}-wal")
+        unclean = alone and wal.exists() and wal.stat().st_size  # a reader that closes last leaves an empty one
         connection = connect(self.path)
         try:
             if unclean or (alone and size <= _ALWAYS_CHECKED):

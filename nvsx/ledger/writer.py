@@ -50,7 +50,6 @@ class Writer:
         self._beat: tuple[float, Work] | None = None
         self._thread: threading.Thread | None = None
         self.dropped = 0
-        self.commits = 0
 
     def submit(self, work: Work, *, owed: bool = False) -> Future[Any]:
         """Have `work` done in the next transaction; the future is done when that is durable.
@@ -139,8 +138,6 @@ class Writer:
                 with self._changed:
                     self._later = [*later, *self._later][:MOST_LATER]
             done = [(job, None, explained(self._path, error)) for job in jobs]
-        else:
-            self.commits += 1
         for job, result, failure in done:
             if job.future.done():  # told before that it could not be written yet
                 continue
