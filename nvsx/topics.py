@@ -28,7 +28,8 @@ stages:  STAGES
   nvsx list                    the runbooks at hand
   nvsx show RUNBOOK            one of them in full (by name or nickname)
   nvsx show --schema watch     what a watch clause can say
-  nvsx lint                    what is wrong with them"""
+  nvsx lint                    what is wrong with them
+  nvsx init SLUG               a new one; nvsx convert PAGE.md makes one of a team's page"""
 
 _HOOKS = """\
 A hook is any executable under runbooks/. It is started when its moment comes, with its input closed and the
@@ -43,7 +44,9 @@ and ends with exit code 1. A hook says in its head what it needs (# nvsx: requir
 doctor report what is missing. Lines of key=value in $NVSX_OUTPUT reach later hooks as $NVSX_OUT_<STAGE>_<KEY>.
 A kubectl that only reads comes first on a hook's PATH.
 
-  nvsx help environment        the variables that a hook sees"""
+  nvsx help environment        the variables that a hook sees
+  nvsx init SLUG               a runbook with hooks to fill in
+  nvsx drill RUNBOOK           what they would send, without sending it"""
 
 _CRON = """\
 cron has no environment. Put what nvsx and the hooks need (KUBECONFIG, tokens) into nvsx.env in the project root, one

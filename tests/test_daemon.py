@@ -1,13 +1,17 @@
-"""The daemon's decisions, on virtual time with a real ledger: what starts, what belongs together, what is only noted."""
+"""The daemon's decisions on virtual time, with a real ledger: what starts, what belongs together, what is noted."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nvsx.config import Config, Limits, Silence
+from nvsx.app.daemon.runs import Runs
+from nvsx.config import Config, Heartbeat, Limits, Silence
+from nvsx.errors import EnvironmentUnusable, Forbidden, Unreachable
+from nvsx.ledger import Ledger
+from tests.bench.volume import feed
 from tests.daemon_story import QUICK, SLOW, STALLED, STORM, UNHANDLED, XID, Place, runbooks
 from tests.story import T0
 
@@ -473,3 +477,214 @@ def test_cordoned_without_progress_is_told_after_its_time(tmp_path: Path) -> Non
             await asyncio.sleep(3600)
 
     assert place.play(story).started() == ["stalled.sh gpu-1"]
+
+
+# Sight, life and the disk
+
+
+def test_blindness_is_an_alarm_once_and_ends_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK), Config(hooks={"onBlind": "blind.sh"}))
+    place.node("gpu-1", "gpu-2")
+    gate = {"open": True}
+
+    async def react(_: object) -> None:
+        if not gate["open"]:
+            raise Unreachable("no route to host")
+
+    place.world.react(react)
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            gate["open"] = False
+            place.world.cut(lambda _: True, lambda _: Unreachable("no route to host"))
+            await asyncio.sleep(120)
+            assert daemon.watch.blind
+            assert place.started() == ["blind.sh"]
+            place.break_node("gpu-1")
+            place.break_node("gpu-2")
+            await asyncio.sleep(600)
+            place.release("gpu-2")
+            await asyncio.sleep(3600)
+            gate["open"] = True
+            await asyncio.sleep(120)
+            assert not daemon.watch.blind
+
+    place.play(story)
+    assert place.started() == ["blind.sh", "page.sh gpu-1"], "one call for an hour's blindness; what goes on is run for"
+    assert "no route to host" in place.env("blind.sh")["NVSX_WAITING_FOR"]
+    assert place.env("blind.sh")["NVSX_STAGE_STATUS"] == "blind"
+    assert any(text.startswith("nvsx sees the cluster again") for text in place.said("recovered"))
+
+
+def test_losing_the_database_is_degraded_and_said(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK), Config(hooks={"onBlind": "blind.sh"}))
+    place.node("gpu-1")
+
+    async def react(request: object) -> None:
+        if getattr(request, "verb", "") == "exec":
+            raise Forbidden("pods/exec is forbidden")
+
+    place.world.react(react)
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            assert daemon.watch.state.degraded
+            place.break_node("gpu-1")
+            await asyncio.sleep(30)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1"]
+    assert any("one way of seeing faults is lost" in text for text in place.said("blind"))
+
+
+def test_a_heartbeat_stops_while_nothing_is_seen(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK), Config(heartbeat=Heartbeat(hook="beat.sh", every_s=60)))
+    place.node("gpu-1")
+    gate = {"open": True}
+
+    async def react(_: object) -> None:
+        if not gate["open"]:
+            raise Unreachable("no route to host")
+
+    place.world.react(react)
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(290)
+            assert len(place.started("beat.sh")) == 5
+            gate["open"] = False
+            place.world.cut(lambda _: True, lambda _: Unreachable("no route to host"))
+            await asyncio.sleep(600)
+            assert len(place.started("beat.sh")) <= 6
+            gate["open"] = True
+            await asyncio.sleep(120)
+
+    place.play(story)
+    assert len(place.started("beat.sh")) >= 7
+    assert not [event for event in place.events if event.run_id == "nvsx-heartbeat"], "it does not fill the log"
+
+
+def test_a_full_disk_for_a_minute_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK))
+    place.node("gpu-1")
+    full = {"now": False}
+    admit = Ledger.admit
+
+    async def admit_or_not(self: Ledger, *args: Any, **options: Any) -> Any:
+        if full["now"]:
+            raise EnvironmentUnusable("the disk is full")
+        return await admit(self, *args, **options)
+
+    monkeypatch.setattr(Ledger, "admit", admit_or_not)
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            full["now"] = True
+            place.break_node("gpu-1")
+            await asyncio.sleep(60)
+            assert daemon.intake.trouble == "the disk is full"
+            assert place.started() == []
+            full["now"] = False
+            await asyncio.sleep(30)
+            assert daemon.intake.trouble == ""
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1"]
+    assert len([text for text in place.said("record") if "disk is full" in text]) == 1
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_run_goes_on_after_a_restart_and_no_hook_is_run_again(tmp_path: Path, killed: bool) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon(killed=killed):
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(60)
+        await asyncio.sleep(3600)
+        async with place.daemon():
+            await asyncio.sleep(60)
+            place.state("gpu-1", "drain-succeeded")
+            await asyncio.sleep(60)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1", "drained.sh gpu-1"]
+    assert place.verdicts() == ["PASSED"]
+
+
+def test_a_hook_within_its_grace_ends_and_its_run_goes_on_later(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW), takes={"page.sh": 20.0})
+    place.node("gpu-1")
+    stopped: list[float] = []
+
+    async def story() -> None:
+        async with place.daemon(grace_s=30):
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(5)
+            stopped.append(place.clock.monotonic())
+        stopped.append(place.clock.monotonic())
+        async with place.daemon():
+            await asyncio.sleep(30)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1"]
+    assert 10 <= stopped[1] - stopped[0] < 20
+    (effect,) = place.ledger().effects(place.ledger().runs()[0].id)
+    assert effect.outcome == "ok"
+
+
+def test_somebody_may_cancel_a_run(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW + "  - {id: postmortem, hook: collect.sh}\n"))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(30)
+            (run,) = daemon.tools.ledger.unfinished()
+            await daemon.tools.ledger.cancel(run.id, by="mara", now=place.clock.now())
+            await asyncio.sleep(5)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1", "collect.sh gpu-1"]
+    assert place.verdicts() == ["CANCELLED"]
+
+
+def test_a_run_that_cannot_be_carried_out_is_over_and_hurts_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK))
+    place.node("gpu-1", "gpu-2")
+    plan = Runs._plan
+
+    def broken(self: Runs, record: Any) -> Any:
+        if record.run.node == "gpu-1":
+            raise EnvironmentUnusable("no space for its directory")
+        return plan(self, record)
+
+    monkeypatch.setattr(Runs, "_plan", broken)
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            place.break_node("gpu-2")
+            await asyncio.sleep(30)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-2"]
+    assert any("was given up: no space" in text for text in place.said())
+    assert place.ledger().runs(unfinished=True) == []
+
+
+def test_a_week_in_small(tmp_path: Path) -> None:
+    found = feed(4000, tmp_path)
+    assert (found["pages"], found["pages_twice"]) == (found["incidents"], 0)
+    assert max(found["memory_mb"]) - min(found["memory_mb"]) < 15
