@@ -22,7 +22,7 @@ SERVICE = "PSERVICE"
 SECRET = b"a secret of all senders"
 FIRST_WAIT_S = 0.02
 LONGEST_WAIT_S = 3.0
-"""Between two tries: doubled from the first one on. 17 tries last half a minute here, half an hour at the exporter."""
+"""Between two tries: doubled from the first one on."""
 FLUSH_S = 0.3
 """Alertmanager's and Grafana's group_interval, 5 minutes by default."""
 NO_ANSWER = 0
@@ -35,6 +35,7 @@ class Rules(NamedTuple):
     repeats: Callable[[int], bool]  # tries the same delivery again
     tries: int  # of one delivery
     flushes: bool = False  # what was not accepted is sent anew with the next flush
+    longest_wait_s: float = LONGEST_WAIT_S
 
 
 RULES = {
@@ -45,8 +46,8 @@ RULES = {
     # its webhook asks for no retry, whatever happened
     "grafana": Rules(30.0, lambda status: False, 1, flushes=True),
     "datadog": Rules(15.0, lambda status: status == NO_ANSWER or status >= 500, 5),
-    # whatever is not 2xx
-    "nvsentinel": Rules(30.0, lambda status: not 200 <= status < 300, 17),
+    # whatever is not 2xx, for half an hour
+    "nvsentinel": Rules(30.0, lambda status: not 200 <= status < 300, 17, longest_wait_s=600.0),
 }
 
 
@@ -88,7 +89,7 @@ class Wire:
                 if not rules.repeats(status):
                     break
                 await asyncio.sleep(wait_s * self.rng.uniform(0.5, 1.5))
-                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
+                wait_s = min(wait_s * 2, rules.longest_wait_s)
             if not rules.flushes:
                 self.tally.dropped(sender)
                 return False
