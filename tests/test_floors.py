@@ -14,7 +14,6 @@ FLOORS = {
     5: "commands",
     4: "app topics",
     3: "conversion doctor engine sim sinks triggers",
-    3: "engine sinks triggers doctor sim conversion",
     2: """
         assets
         bugreport
