@@ -116,7 +116,9 @@ def test_the_command_says_what_it_did_and_remembers_it(tmp_path: Path, capfd: py
     assert main([*words, "drill", "thermal-throttle", "--speed", "5000", "--output", "text"]) == 0
     out, err = capfd.readouterr()
     assert "PASSED" in out
-    assert err.splitlines() == [
+    *told, report = err.splitlines()
+    assert report.startswith("its report: nvsx report --state-dir ")
+    assert told == [
         "drill of thermal-throttle on thermal: it answers to check GpuThermalWatch",
         "1 message would have been sent; none left this machine:",
         "  POST  hooks.slack.example/services/rehearsal",

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import signal
+import sys
+import time
 import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.daemon_site import Site, stop, wait_for
+from tests.daemon_site import CHECKOUT, Site, stop, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +181,23 @@ def test_a_sweep_that_sees_nothing_is_blind(site: Site) -> None:
     assert "blind" in swept.stdout + swept.stderr
 
 
+def test_a_paused_daemon_keeps_its_runs(site: Site) -> None:
+    daemon = site.poll()
+    break_node(site, "gpu-1")
+    site.after("end xid detect gpu-1")
+    wait_for(lambda: "waiting for NVSentinel state" in site.said(), "it waits")
+    time.sleep(0.7)  # its last events are written; one that is paused within a commit keeps the ledger from all others
+    os.kill(daemon.pid, signal.SIGSTOP)
+    site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
+    swept = site.run("--once", "--events", "nodes")
+    assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
+    assert "begin xid drain gpu-1" not in site.effects
+    os.kill(daemon.pid, signal.SIGCONT)
+    site.after("end xid postmortem gpu-1")
+    assert stop(daemon) == 0
+    assert site.effects.count("begin xid drain gpu-1") == 1
+
+
 # The webhook
 
 
@@ -226,3 +245,37 @@ def test_what_it_refuses_before_it_is_ready(site: Site, tmp_path: Path) -> None:
     )  # fmt: skip
     assert bundled.returncode == 2
     assert "--bundled" in bundled.stderr
+
+
+# The archive
+
+
+def test_the_file_is_replaced_by_cp_under_a_running_daemon(site: Site, tmp_path: Path) -> None:
+    """Everything is imported and read before ready: a new run, a reload, a resumed view and the webhook all work."""
+    built = CHECKOUT / "nvsx.pyz"
+    if not built.exists():
+        pytest.skip("nvsx.pyz is not built: make build")
+    alone = tmp_path / "nvsx.pyz"
+    shutil.copy(built, alone)
+    site.program = [sys.executable, str(alone)]
+    daemon = site.poll("--mode", "both", "--port", "0")
+    size = alone.stat().st_size
+    with alone.open("r+b") as file:  # as cp does: the same file, other bytes
+        file.write(b"garbage " * (size // 8 + 1))
+    break_node(site, "gpu-1")
+    site.after("end xid detect gpu-1")
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded: 1 runbooks" in site.said(), "reloaded")
+    url = next(word for word in site.said().split() if word.startswith("http://"))
+    body = json.dumps({"runbook": "xid", "target_node": "gpu-2"}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["status"] == "fired"
+    site.after("end xid detect gpu-2")
+    site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
+    wait_for(lambda: "PASSED" in site.said(), "passed")
+    (site.root / "runbooks/xid.yaml").write_text("metadata: [\n")
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "not reloaded" in site.said(), "refused")
+    assert stop(daemon) == 0
+    assert "Traceback" not in site.said()

@@ -53,6 +53,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if told and not args.page:
         for line in sent_lines(played.rehearsed.messages, max(60, size(2)[0]), played.rehearsed.not_held):
             warn(line)
+        warn(f"its report: nvsx report --state-dir {played.base}")
     if code == Exit.DONE:
         try:
             remember(settings, runbook.name, scenario, RealClock().now())

@@ -45,7 +45,7 @@ class Incident(NamedTuple):
 def observe(incident: Incident, node: Object, now: float, *, blind_since: float = 0.0) -> Incident:
     """The incident after one more version of its node; never forgets, because traces vanish when the node recovers.
 
-    `blind_since`: when nvsx stopped seeing the node, if versions may have been missed before this one.
+    `blind_since`: when sight of the node was lost, if versions may have been missed before this one.
     """
     events = tuple(
         event for event in nvsentinel.quarantine_events(node) if incident.covers(event.time) or not event.time

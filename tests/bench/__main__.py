@@ -18,7 +18,6 @@ from tests.bench import (
     volume,
     webhook,
 )
-from tests.bench import deck, decoding_rate, detection, doctor, kube, output_rate, startup, webhook
 
 MEASUREMENTS = {
     "startup": startup.measure,

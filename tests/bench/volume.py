@@ -42,7 +42,7 @@ XID = QUICK.replace('errorCodes: ["79"]', 'errorCodes: ["79"], fatal: true')
 
 
 def documents(count: int, rng: random.Random) -> Iterator[tuple[float, str]]:
-    """(seconds after the start, line of EJSON), in order of time. A smaller count is a shorter time at the same rate."""
+    """(seconds after the start, line of EJSON), in order of time. A smaller count is a shorter time at that rate."""
     length = WEEK_S * count / DOCUMENTS
     burst = min(BURST_PER_S * BURST_S, count // 5)
     support = max(FLOODED, count * CONTACT_SUPPORT // DOCUMENTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,8 +21,9 @@ REAL = os.environ.get("NVSX_E2E", "") == "real"
 def pytest_sessionstart() -> None:
     """A run that was asked to use the real thing must not pass by skipping."""
     if REAL and len(binaries()) < 2:
-        missing = {"etcd", "kube-apiserver"} - set(binaries())
-        pytest.exit(f"missing: {', '.join(sorted(missing))}\n{RECIPE}", returncode=3)
+        missing = ", ".join(sorted({"etcd", "kube-apiserver"} - set(binaries())))
+        print(RECIPE, file=sys.stderr)
+        pytest.exit(f"there is no {missing}", returncode=3)
     if REAL and not kubectls():
         pytest.exit("no kubectl on PATH", returncode=3)
 

@@ -207,7 +207,7 @@ def alone(directory: Path) -> Iterator[bool]:
 
 
 def exit_code(codes: list[int], *, blind: bool) -> int:
-    """The exit code of a sweep: the worst of its runs; 3 where nothing could be seen."""
+    """The exit code of a sweep: the worst of its runs; 3 where nothing could be seen or written down (`blind`)."""
     if blind or Exit.BLIND in codes:
         return Exit.BLIND
     return Exit.FAILED if any(codes) else Exit.DONE

@@ -236,10 +236,11 @@ async def sweep(service: Service) -> int:
             state = await _look(daemon)
             blind = state is None or state.blind
             await _decide(daemon)
+            unable = bool(daemon.intake.trouble)  # to write down what was decided: the next sweep decides again
             _complain(service, await _write_metrics(service, daemon))
         await _finish(service, daemon, signals)
         await _write_metrics(service, daemon)
-        return signals.code or exit_code(daemon.runs.ended, blind=blind)
+        return signals.code or exit_code(daemon.runs.ended, blind=blind or unable)
     finally:
         await service.close()
         signals.close()
