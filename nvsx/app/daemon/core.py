@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.admission import Incident, closes
+from nvsx.admission import BY_HAND, Incident, closes
 from nvsx.app.daemon.alarms import Alarms
 from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
@@ -119,20 +119,22 @@ class Daemon:
             await self._end_tasks()
 
     async def take_up(self) -> int:
-        """Go on with what nobody runs: queued runs, and those whose process is gone."""
+        """Go on with what nobody runs: queued runs, and those whose process is gone. What a person began by hand is
+        that person's to resume.
+        """
         ledger = self.tools.ledger
         if all(ledger.owns(row) for row in ledger.unfinished()):
             return 0
-        rows = [row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster]
-        return await self.runs.take_up(rows)
+        rows = (row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster)
+        return await self.runs.take_up([row for row in rows if row.source != BY_HAND and not row.drill])
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more, wait for hooks under way, and leave the rest to the next start."""
         tools = self.tools
-        going = len(self.runs.active)
         if tools.gate.running:
-            tools.log.say(f"stopping: waiting up to {grace_s:g} s for {tools.gate.running} hooks or actions")
+            tools.log.say(f"stopping: waiting up to {grace_s:g} s for {tools.gate.running} processes of runs")
         whole = await tools.gate.stop(grace_s)
+        going = len(self.runs.active)
         await self._end_tasks()
         await self.runs.stop()
         await self.alarms.stop()
@@ -142,7 +144,7 @@ class Daemon:
         tools.gate.shut = False  # the last words are the daemon's own
         if going:
             cut = "" if whole else "; what did not end in time counts as unknown"
-            tools.log.say(f"{going} runs go on at the next start{cut}")
+            tools.log.say(f"{going} run{' goes' if going == 1 else 's go'} on at the next start{cut}")
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:

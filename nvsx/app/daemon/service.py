@@ -97,14 +97,19 @@ class Service:
 
     def introduce(self) -> None:
         """Say what this daemon works by, before anything else."""
-        books = len(self.project.runbooks)
         where = "the bundled library" if self.settings.bundled else str(self.root)
-        self.log.say(f"project {where}: {books} runbook{'s' if books != 1 else ''}; state {self.base}")
+        self.log.say(f"project {where}: {counted(len(self.project.runbooks), 'runbook')}; state {self.base}")
         self.warn_of_missing(self.project)
 
     def warn_of_missing(self, project: Project) -> None:
+        """Say which variables hooks require and lack, before an incident does."""
+        lacking: dict[str, list[str]] = {}
         for script, names in project.missing.items():
-            self.log.warn(f"{script} requires {' '.join(names)}, which is not set", topic="environment")
+            for name in names:
+                lacking.setdefault(name, []).append(script.rpartition("/")[2])
+        for name, scripts in lacking.items():
+            more = f" and {len(scripts) - 4} more" if len(scripts) > 4 else ""
+            self.log.warn(f"{name} is not set; {', '.join(scripts[:4])}{more} cannot do without it", "environment")
 
     async def open(self) -> Daemon:
         """Connect, and make the daemon. Raises what cannot be helped by waiting; waits for a cluster otherwise."""
@@ -209,3 +214,8 @@ def exit_code(codes: list[int], *, blind: bool) -> int:
     if blind or Exit.BLIND in codes:
         return Exit.BLIND
     return Exit.FAILED if any(codes) else Exit.DONE
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
