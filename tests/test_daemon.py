@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -703,6 +704,31 @@ def test_a_run_that_a_person_began_is_that_persons_to_resume(tmp_path: Path) -> 
     place.play(story)
     assert place.started() == []
     assert len(place.ledger().runs(unfinished=True)) == 1
+
+
+def test_what_is_old_is_forgotten_and_what_is_unfinished_is_not(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK, slow=SLOW.replace('"79"', '"48"')))
+    place.node("gpu-1", "gpu-2")
+    runs = tmp_path / "state" / "runs"
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(30)
+            place.release("gpu-1")
+            place.quarantine("gpu-2", place.fault("gpu-2", code="48"), code="48")
+            await asyncio.sleep(30)
+        for entry in runs.iterdir():  # their clock is the machine's
+            os.utime(entry, (T0, T0))
+        await asyncio.sleep(100 * 86400)
+        async with place.daemon():
+            await asyncio.sleep(60)
+
+    place.play(story)
+    (left,) = place.ledger().runs()
+    assert left.node == "gpu-2"
+    assert [entry.name for entry in runs.iterdir()] == [left.id]
 
 
 def test_a_week_in_small(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
+from nvsx.app.daemon.retention import KEEP_S, forget_old
 from nvsx.app.daemon.runs import Ground, Runs, Tools
 from nvsx.app.daemon.watch import Watch
 from nvsx.errors import NvsxError
@@ -41,6 +42,7 @@ class Options(NamedTuple):
     polls: bool = True
     poll_s: float = 10.0
     adopt: bool = False
+    keep_s: float = KEEP_S
 
 
 class Daemon:
@@ -194,12 +196,13 @@ class Daemon:
             self.runs.cancel(run_id)
 
     async def tidy(self) -> None:
-        """Close incidents that are over."""
+        """Close incidents that are over, and forget what is old."""
         ledger, now = self.tools.ledger, self.tools.clock.now()
         self.desk.storm = storms.after(self.desk.storm, now, self.project.config.limits)
         for row in ledger.incidents():
             if row.cluster == self.ground.cluster and self._is_over(row, now):
                 await ledger.close_incident(row.id, now)
+        await forget_old(ledger, self.ground.base / "runs", self.tools.clock, self.options.keep_s)
 
     def _is_over(self, row: IncidentRow, now: float) -> bool:
         incident = Incident(row.id, row.node, row.runbook, row.run_id, row.opened, row.closed, row.session,

@@ -13,6 +13,7 @@ from nvsx.app.daemon.core import Daemon, Options
 from nvsx.app.daemon.gate import Gate, GatedSink
 from nvsx.app.daemon.log import Log
 from nvsx.app.daemon.project import load_project
+from nvsx.app.daemon.retention import KEEP_S
 from nvsx.app.daemon.runs import Ground, Tools
 from nvsx.app.daemon.tally import Tally
 from nvsx.app.live import DEFAULT_PATH
@@ -52,6 +53,7 @@ class Request(NamedTuple):
     bundled: bool = False
     grace_s: float = 30.0
     max_hooks: int = 0  # 0: as nvsx.yaml has it
+    keep_s: float = KEEP_S
     tokens: tuple[Path, ...] = ()
     tls: tuple[Path, Path] | None = None
 
@@ -128,7 +130,7 @@ class Service:
             self.settings.namespace,
         )  # fmt: skip
         tools = Tools(ledger, view, self.clock, self.gate, sink, self.log)
-        options = Options(self.request.polls, self.request.poll_s, self.request.adopt)
+        options = Options(self.request.polls, self.request.poll_s, self.request.adopt, self.request.keep_s)
         return Daemon(
             ground, tools, self.project, options, self.tally,
             database=database if self.request.polls and self.request.events != "nodes" else None,
