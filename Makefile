@@ -8,7 +8,7 @@ WORKERS ?= 2
 SUITE := build/suite/jsonschema-4.26.0.tar.gz
 SOURCES := $(shell find nvsx schemas runbooks scripts -type f -not -path '*/__pycache__/*') build.py
 
-.PHONY: build test lint types bench demo dist clean
+.PHONY: build test e2e lint types bench demo dist clean
 
 build: nvsx.pyz
 
@@ -26,6 +26,10 @@ $(SUITE): | $(VENV)/ready
 
 test: $(VENV)/ready nvsx.pyz $(SUITE)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The cluster tests on a real kube-apiserver and etcd: from KUBEBUILDER_ASSETS or PATH; without them it says how to get them.
+e2e: $(VENV)/ready nvsx.pyz
+	NVSX_E2E=real $(BIN)/python -m pytest -n 0 tests/e2e
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

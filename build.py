@@ -82,12 +82,14 @@ JUNK = ("__pycache__", "*.pyc", "*.swp", "*~", "#*", "*.orig", "*.rej")
 # Modules of commands that are started rarely or by people who wait for more than a tenth of a second: the archive has
 # their sources only, for the bytecode of three Pythons is most of its size.
 SOURCES_ONLY = (
-    "nvsx/sim/*",
-    "nvsx/doctor/*",
-    *(
-        f"nvsx/commands/{name}.py"
-        for name in ("convert", "demo", "doctor", "drill", "init", "manifest", "setup", "test")
-    ),
+    *(f"nvsx/{package}/*" for package in ("conversion", "doctor", "expectations", "reporting", "sim")),
+    *(f"nvsx/commands/{name}.py" for name in ("convert", "demo", "doctor", "drill", "init")),
+    *(f"nvsx/commands/{name}.py" for name in ("manifest", "report", "setup", "test")),
+    "nvsx/app/manifests/*",
+    *(f"nvsx/app/{name}.py" for name in ("answers", "asking", "converting", "doctoring", "drafts", "drill")),
+    *(f"nvsx/app/{name}.py" for name in ("firstfiles", "fitting", "hookstubs", "interview", "looking")),
+    *(f"nvsx/app/{name}.py" for name in ("rehearsing", "reporting", "scaffold", "simulation", "starters")),
+    *(f"nvsx/app/{name}.py" for name in ("statistics", "survey", "testing", "workers")),
 )
 
 PATCHES = {

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAIL, CONNECT = "MAIL", "CONNECT"
-"""Methods of what is no plain request: a letter, whose url is its command's words, and an encrypted connection, of
-which only `host:port` is known.
+MAIL, CONNECT, SSH = "MAIL", "CONNECT", "SSH"
+"""Methods of what is no plain request: a letter and a command for another machine, whose urls are their command's
+words, and an encrypted connection, of which only `host:port` is known.
 """
 
 CHANNELS: Mapping[str, tuple[str, ...]] = {
@@ -33,8 +33,8 @@ class Message(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The receiver's name without its port, in lower case; "" for a letter."""
-        if self.method == MAIL:
+        """The receiver's name without its port, in lower case; "" for a letter, and for a command."""
+        if self.method in (MAIL, SSH):
             return ""
         if self.method == CONNECT:
             return self.url.rpartition(":")[0].lower()
@@ -48,7 +48,7 @@ class Message(NamedTuple):
     @property
     def where(self) -> str:
         """Host and path: what else a URL may hold, such as a query or a password, is nobody's business on a screen."""
-        if self.method in (MAIL, CONNECT):
+        if self.method in (MAIL, CONNECT, SSH):
             return self.url.strip()
         from urllib.parse import urlsplit
 

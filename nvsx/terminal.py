@@ -107,8 +107,16 @@ def to_ascii(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line on stdout."""
-    _write(sys.stdout, text)
+    """A line on stdout. EnvironmentUnusable where it cannot be written (a full disk); a closed pipe is none of that."""
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from nvsx.errors import EnvironmentUnusable
+
+        _silence_stdout()
+        raise EnvironmentUnusable(f"cannot write to stdout: {error.strerror or error}") from None
 
 
 def warn(text: str) -> None:

@@ -28,7 +28,8 @@ stages:  STAGES
   nvsx list                    the runbooks at hand
   nvsx show RUNBOOK            one of them in full (by name or nickname)
   nvsx show --schema watch     what a watch clause can say
-  nvsx lint                    what is wrong with them"""
+  nvsx lint                    what is wrong with them
+  nvsx init SLUG               a new one; nvsx convert PAGE.md makes one of a team's page"""
 
 _HOOKS = """\
 A hook is any executable under runbooks/. It is started when its moment comes, with its input closed and the
@@ -43,18 +44,25 @@ and ends with exit code 1. A hook says in its head what it needs (# nvsx: requir
 doctor report what is missing. Lines of key=value in $NVSX_OUTPUT reach later hooks as $NVSX_OUT_<STAGE>_<KEY>.
 A kubectl that only reads comes first on a hook's PATH.
 
-  nvsx help environment        the variables that a hook sees"""
+  nvsx help environment        the variables that a hook sees
+  nvsx init SLUG               a runbook with hooks to fill in
+  nvsx drill RUNBOOK           what they would send, without sending it"""
 
 _CRON = """\
-cron has no environment. Put what nvsx and the hooks need (PATH, KUBECONFIG, tokens) into nvsx.env in the project
-root, one KEY=value a line, readable by its owner and group only (chmod 640).
+cron has no environment. Put what nvsx and the hooks need (KUBECONFIG, tokens) into nvsx.env in the project root, one
+KEY=value a line, readable by its owner and group only (chmod 640). Then one line does, and needs no flock:
 
-  * * * * *  nvsx run gpu-off-bus --target-node gpu-node-014 --project /srv/runbooks --output text"""
+  nvsx manifest cron           the line for this project; so do systemd and kubernetes
+
+A sweep says nothing while there is nothing to do. Its exit status is 3 when nvsx could not see the cluster."""
 
 _WEBHOOK = """\
-What others say of a fault, in the forms in which they say it. Try what a message would start, and why:
+nvsx serve listens at http://127.0.0.1:8080/webhook (--host, --port, --tls-cert and --tls-key). By hand:
 
-  nvsx explain message.json
+  curl -X POST http://localhost:8080/webhook -H 'Content-Type: application/json' \\
+       -d '{"runbook": "gpu-off-bus", "target_node": "NODE"}'
+
+Forms that it understands, by name:
 
   nvsentinel    CloudEvents of NVSentinel's event exporter
   pagerduty     webhook V3; it has no field for the node: put the node's name into title or incident key
@@ -62,11 +70,29 @@ What others say of a fault, in the forms in which they say it. Try what a messag
   grafana       alerting webhook, as Alertmanager's
   opsgenie      outgoing webhook, and that of JSM Operations; the node is details.node or entity
   datadog       a payload of your own making: the template below
-  nvsx          what a script posts: {"runbook": "gpu-off-bus", "target_node": "NODE"}, or "check" and "error_codes"
-                in place of the runbook
+  nvsx          what a script posts, as above; or "check" and "error_codes" in place of the runbook
+  map           any other JSON: nvsx.yaml says which field holds what
 
 A node is taken from its field, or found as a whole word in the text; it is never guessed. xid-79, XID_79 and 79 are one
-error code. nvsx.yaml describes senders under `sources` (nvsx show --schema config.source).
+error code. What a message would start, and why:  nvsx explain message.json
+
+Each sender gets a path of its own, /webhook/NAME, and proves who it is:
+
+  sources:                                       # in nvsx.yaml; nvsx show --schema config.source
+    pd:     {format: pagerduty, secretFiles: [secrets/pd, secrets/pd-next]}        # any of them fits: rotation
+    alerts: {format: alertmanager, secretFiles: [secrets/alerts], runbooks: [gpu-off-bus]}
+
+Signatures (pagerduty, grafana, auth: hmac) cover the raw body. alertmanager and nvsentinel send a bearer token, datadog
+and opsgenie the header X-Nvsx-Token. Secret files are read again when they change (chmod 640). `observe: true` reports
+what does not fit and accepts it. --token-file holds the bearer token for /webhook itself, /metrics and /runs. Without a
+secret only this machine is answered.
+
+  200 202       taken, and on the disk: fired, queued, duplicate, ignored (with the reason)
+  400 404 415   the message is wrong (with the field), the runbook unknown, the body no JSON
+  401 403       no proof, or a wrong one
+  503           not taken: nvsx is starting or stopping, too much waits, the disk is full. Send it again
+
+/healthz and /readyz are open; /metrics is for Prometheus; /runs and /runs/ID are JSON.
 
 The payload for Datadog:
 

@@ -61,9 +61,10 @@ class Remembered(Catalog):
 class SimulatedReads(SimulatedCluster):
     """The Cluster port with what only doctor asks; `asked` counts the reads by what they are about."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, skew_s: float | None = None) -> None:
         super().__init__(world, patience_s=15.0)
         self.context = world.context
+        self.client, self.latency_s, self.skew_s = "v1.33.2", 0.02, skew_s
         self.asked: Counter[str] = Counter()
 
     async def get(self, url: str) -> Object:
@@ -76,7 +77,7 @@ class SimulatedReads(SimulatedCluster):
 
     async def probe(self) -> Probe:
         await self._ask(Request("get"))
-        return Probe("v1.34.1", "v1.33.2", 0.02, None)
+        return Probe("v1.34.1", self.client, self.latency_s, self.skew_s)
 
     async def may(self, verb: str, resource: str, *, group: str = "", namespace: str = "") -> bool:
         asked = "logs" if resource == "pods/log" else "exec" if resource == "pods/exec" else verb
@@ -127,11 +128,15 @@ def examined(
     checks: Sequence[Check] = IN_PROCESS,
     connect_fails: Exception | None = None,
     delay_s: float = 0.0,
+    skew_s: float | None = None,
+    client: str = "v1.33.2",
+    latency_s: float = 0.02,
 ) -> Patient:
     """Doctor on a scenario at a moment (seconds from its begin), with faults in force from then on."""
     clock = SimulatedClock(start=START)
     world, director, _ = simulate(scenario, clock, seed=5)
-    reads = SimulatedReads(world)
+    reads = SimulatedReads(world, skew_s)
+    reads.client, reads.latency_s = client, latency_s
     chosen = {"--state-dir": "/tmp", **(flags or {}), **({"--project": str(project)} if project else {})}
     settings = load(chosen, environ={"HOME": "/nonexistent"}, directory=CHECKOUT.parent)
 

@@ -1,7 +1,7 @@
 """Whatever a page says and however it says it: no hook that is made of it changes the cluster when it is run.
 
-Pages are made of shell with writes hidden in it in every way that people write them; the hooks are then really run, with
-programs around them that note what they are asked for.
+Pages are made of shell with writes hidden in it in every way that people write them; the hooks are then really run,
+with programs around them that note what they are asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nvsx.cluster.guard import READ_PAIRS, READ_VERBS, WRITE_VERBS
@@ -26,8 +26,30 @@ if TYPE_CHECKING:
 
 WRITES = [*WRITE_VERBS.split(), "rollout restart", "rollout undo", "config use-context", "auth reconcile", "evict-pod"]
 READS = ["get node", "describe node", "get pods -o name", "logs", "rollout status", "top node", "version"]
-SAFE = "bash sh cat grep sed awk xargs env timeout mkdir true false printf echo nice nohup sort head wc tr find".split()
-NOTED = "curl reboot ipmitool nvidia-smi dcgmi mail systemctl sleep helm".split()
+SAFE = [
+    "bash",
+    "sh",
+    "cat",
+    "grep",
+    "sed",
+    "awk",
+    "xargs",
+    "env",
+    "timeout",
+    "mkdir",
+    "true",
+    "false",
+    "printf",
+    "echo",
+    "nice",
+    "nohup",
+    "sort",
+    "head",
+    "wc",
+    "tr",
+    "find",
+]
+NOTED = ["curl", "reboot", "ipmitool", "nvidia-smi", "dcgmi", "mail", "systemctl", "sleep", "helm"]
 PASSING = {
     "sudo": 'while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done\nexec "$@"',
     "ssh": 'shift; sh -c "$*"',
@@ -35,11 +57,31 @@ PASSING = {
 
 NAMES = st.sampled_from(
     [
-        "kubectl", '"kubectl"', "'kubectl'", 'ku""bectl', "ku''be'ct'l", "k\\ubectl", "$KUBECTL", '"${KUBECTL}"', "k", "kp",
-        "sudo kubectl", "sudo -u root kubectl", "env A=1 kubectl", "timeout 5 kubectl", "timeout -k 1 5s kubectl", "kubectl.real",
-        "nohup kubectl", "command kubectl", "nice -n 5 kubectl", "time kubectl", "! kubectl", "A=b kubectl", "sudo env A=1 kubectl",
+        "kubectl",
+        '"kubectl"',
+        "'kubectl'",
+        'ku""bectl',
+        "ku''be'ct'l",
+        "k\\ubectl",
+        "$KUBECTL",
+        '"${KUBECTL}"',
+        "k",
+        "kp",
+        "sudo kubectl",
+        "sudo -u root kubectl",
+        "env A=1 kubectl",
+        "timeout 5 kubectl",
+        "timeout -k 1 5s kubectl",
+        "kubectl.real",
+        "nohup kubectl",
+        "command kubectl",
+        "nice -n 5 kubectl",
+        "time kubectl",
+        "! kubectl",
+        "A=b kubectl",
+        "sudo env A=1 kubectl",
     ]
-)  # fmt: skip
+)
 FLAGS = st.sampled_from(
     ["", "-n training ", "--context=prod ", "--context prod ", "-v=6 ", "--warnings-as-errors ", "-nx "]
 )
@@ -60,20 +102,64 @@ CALLS = st.builds(
 )  # fmt: skip
 TOLD = 'curl -sS -d told "$SLACK_WEBHOOK_URL"'
 FORMS = [
-    "CALL", "CALL", "CALL | grep x", "CALL &", "(CALL)", "{ CALL; }", "CALL && TOLD", "TOLD && CALL", "CALL || TOLD",
-    "TOLD; CALL", "echo \"$(CALL)\"", "echo `CALL`", "X=$(CALL)", "TOLD -d \"$(CALL)\"", "export Y=\"$(CALL)\"",
-    "for n in a b; do CALL; done", "for n in $(CALL); do TOLD; done", "while read -r n; do CALL; done < list",
-    "if CALL; then TOLD; fi", "if true; then CALL; else TOLD; fi", "[[ -n $NODE ]] && CALL", "case $NODE in a*) CALL ;; esac",
-    "until CALL; do sleep 1; done", "sh -c 'SIMPLE'", "bash -lc \"SIMPLE\"", "eval 'SIMPLE'", "ssh bastion 'SIMPLE'",
-    "bash <<'EOF'\nSIMPLE\nEOF", "cat <<EOF | bash\nSIMPLE\nEOF", "cat <<EOF\n$(CALL)\nEOF", "printf '%s\\n' 'SIMPLE' | sh",
-    "trap 'SIMPLE' EXIT", "echo VERB node x | xargs kubectl", "echo x | xargs -n 1 kubectl VERB node",
-    "echo x | xargs -I{} sh -c 'kubectl VERB {}'", "find . -name x -exec kubectl VERB node {} \\;", "work() { CALL; }\nwork now",
-    "work() {\n  TOLD\n  CALL\n}\nwork", "tell() { TOLD; }\ntell", "alias kd='kubectl VERB'\nkd node x", "CALL \\\n  --force",
-    "CALL > out.txt 2>&1", "awk 'BEGIN { system(\"kubectl VERB x\") }'", "DO='kubectl VERB'\n$DO node x", "kubectl $VERB x",
-    "V=VERB\nkubectl $V x", "diff <(CALL) <(TOLD)", "curl -sS -d x \"$URL\" | sh", "coproc CALL", "time { CALL; }",
-    "kubectl get pods -o name | xargs -r kubectl VERB", "echo 'kubectl VERB x' > run.sh; bash run.sh", "source ./run.sh",
-    "PATH=/x:$PATH CALL", "curl() { kubectl VERB \"$@\"; }\ncurl x", "cat() { CALL; }\ncat x", "set -e; CALL; TOLD",
-]  # fmt: skip
+    "CALL",
+    "CALL",
+    "CALL | grep x",
+    "CALL &",
+    "(CALL)",
+    "{ CALL; }",
+    "CALL && TOLD",
+    "TOLD && CALL",
+    "CALL || TOLD",
+    "TOLD; CALL",
+    'echo "$(CALL)"',
+    "echo `CALL`",
+    "X=$(CALL)",
+    'TOLD -d "$(CALL)"',
+    'export Y="$(CALL)"',
+    "for n in a b; do CALL; done",
+    "for n in $(CALL); do TOLD; done",
+    "while read -r n; do CALL; done < list",
+    "if CALL; then TOLD; fi",
+    "if true; then CALL; else TOLD; fi",
+    "[[ -n $NODE ]] && CALL",
+    "case $NODE in a*) CALL ;; esac",
+    "until CALL; do sleep 1; done",
+    "sh -c 'SIMPLE'",
+    'bash -lc "SIMPLE"',
+    "eval 'SIMPLE'",
+    "ssh bastion 'SIMPLE'",
+    "bash <<'EOF'\nSIMPLE\nEOF",
+    "cat <<EOF | bash\nSIMPLE\nEOF",
+    "cat <<EOF\n$(CALL)\nEOF",
+    "printf '%s\\n' 'SIMPLE' | sh",
+    "trap 'SIMPLE' EXIT",
+    "echo VERB node x | xargs kubectl",
+    "echo x | xargs -n 1 kubectl VERB node",
+    "echo x | xargs -I{} sh -c 'kubectl VERB {}'",
+    "find . -name x -exec kubectl VERB node {} \\;",
+    "work() { CALL; }\nwork now",
+    "work() {\n  TOLD\n  CALL\n}\nwork",
+    "tell() { TOLD; }\ntell",
+    "alias kd='kubectl VERB'\nkd node x",
+    "CALL \\\n  --force",
+    "CALL > out.txt 2>&1",
+    "awk 'BEGIN { system(\"kubectl VERB x\") }'",
+    "DO='kubectl VERB'\n$DO node x",
+    "kubectl $VERB x",
+    "V=VERB\nkubectl $V x",
+    "diff <(CALL) <(TOLD)",
+    'curl -sS -d x "$URL" | sh',
+    "coproc CALL",
+    "time { CALL; }",
+    "kubectl get pods -o name | xargs -r kubectl VERB",
+    "echo 'kubectl VERB x' > run.sh; bash run.sh",
+    "source ./run.sh",
+    "PATH=/x:$PATH CALL",
+    'curl() { kubectl VERB "$@"; }\ncurl x',
+    "cat() { CALL; }\ncat x",
+    "set -e; CALL; TOLD",
+]
 
 
 @st.composite
@@ -112,7 +198,7 @@ def hooks_of(page: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory whose `bin` is all that hooks find: a few harmless programs, and others that only note their words."""
+    """A directory whose `bin` is all that hooks find: a few harmless programs, others that only note their words."""
     root = tmp_path_factory.mktemp("sandbox")
     (root / "bin").mkdir()
     for name in SAFE:
@@ -158,13 +244,12 @@ def is_write(line: str) -> bool:
 
 
 def test_the_sandbox_sees_writes(sandbox: Path) -> None:
-    assert [is_write(line) for line in asked(sandbox, "kubectl get x; sudo -u a kubectl -n b drain x; ssh h reboot")] == [
-        False, True, True,
-    ]  # fmt: skip
+    noted = asked(sandbox, "kubectl get x; sudo -u a kubectl -n b drain x; ssh h reboot")
+    assert [is_write(line) for line in noted] == [False, True, True]
     assert asked(sandbox, "echo x | xargs -n 1 kubectl cordon") == ["kubectl cordon x"]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages())
 def test_no_hook_writes_when_it_is_run(sandbox: Path, page: str) -> None:
     for moment, text in hooks_of(page).items():
@@ -174,7 +259,7 @@ def test_no_hook_writes_when_it_is_run(sandbox: Path, page: str) -> None:
 WRITTEN = re.compile(rf"kubectl(?:\s+-\S+(?:\s+prod|\s+training)?)*\s+(?:{'|'.join(WRITE_VERBS.split())}|evict-pod)\b")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(pages())
 def test_no_hook_has_a_write_in_its_text(page: str) -> None:
     for text in hooks_of(page).values():
@@ -186,6 +271,7 @@ def test_no_hook_has_a_write_in_its_text(page: str) -> None:
 @settings(deadline=None, max_examples=60)
 @given(pages(), st.text("abcdefghij ", min_size=1, max_size=20).filter(str.strip))
 def test_what_tells_people_is_never_lost(page: str, said: str) -> None:
+    assume("curl()" not in page)  # then it is no longer curl that is called
     line = f'curl -sS --max-time 5 -d "{said}" "$SLACK_WEBHOOK_URL"'
     hooks = hooks_of(f"{page}\n## Tell people\n\n```bash\n{line}\n```\n")
     assert any(line in text.splitlines() for text in hooks.values())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.trust import senders
+from tests.trust.daemons import ServedDaemon
 from tests.trust.deliveries import ListenerInFrontOfMemory, attack, passed
 
 if TYPE_CHECKING:
@@ -31,6 +33,19 @@ def test_one_run_for_each_incident_whoever_tells_of_it_and_however_often(tmp_pat
     assert passed(figures), figures
     assert figures["unanswered"] > 0, figures
     assert set(figures["answers"]) == {"200", "202"}, figures
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_a_daemon_that_is_killed_starts_each_run_once(tmp_path: Path) -> None:
+    """SIGKILL, a real ledger, real hooks: each run's hook is seen in a file, whoever was killed meanwhile."""
+    nodes = [f"gpu-node-{number:05d}" for number in range(15)]
+    daemon = ServedDaemon(tmp_path, nodes)
+    try:
+        figures = asyncio.run(attack(daemon, nodes, kills=2, connections=50, rng=random.Random(3)))
+    finally:
+        daemon.end()
+    assert passed(figures), figures
+    assert figures["unanswered"] > 0, figures
 
 
 def test_a_receiver_that_forgets_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

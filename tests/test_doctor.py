@@ -42,6 +42,7 @@ SCENARIOS: dict[str, dict[str, str]] = {
     "drain-failed": {"held": "warn"},
     "gpu-reset": {"fit": "ok"},
     "never-recovers": {"gpu-nodes": "warn"},
+    "remediation-failed": {"held": "warn"},
     "storm": {"monitors": "warn"},
     "unreachable": {},
 }
@@ -299,6 +300,46 @@ def test_checks_that_this_cluster_reports_reach_the_runbooks() -> None:
     assert "10 of 10 runbooks" in patient.text("routing")
 
 
+def test_runbooks_that_name_codes_alone_leave_other_faults_unanswered(tmp_path: Any) -> None:
+    folder = tmp_path / "runbooks"
+    folder.mkdir()
+    (folder / "gpu-off-bus.yaml").write_text(assets.text("runbooks/gpu-off-bus.yaml"))
+    patient = examined(project=tmp_path)
+    assert patient.outcome("routing") == "warn"
+    assert any(line.startswith("GpuMemWatch: ") for line in patient.results["routing"].finding.details)
+    (folder / "unhandled-fault.yaml").write_text(assets.text("runbooks/unhandled-fault.yaml"))
+    assert examined(project=tmp_path).outcome("routing") == "ok"
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "outcome", "told"),
+    [
+        (0.6, "ok", "within 5 s"),
+        (-30.0, "warn", "30.0s behind ours"),
+        (30.0, "warn", "30.0s ahead of ours"),
+        (-120.0, "fail", "evidence would be taken for old"),
+    ],
+)
+def test_clocks_that_differ(skew_s: float, outcome: str, told: str) -> None:
+    patient = examined(skew_s=skew_s)
+    assert patient.outcome("clock") == outcome
+    assert told in patient.text("clock")
+
+
+@pytest.mark.parametrize(
+    ("client", "latency_s", "outcome"),
+    [
+        ("v1.35.0", 0.1, "ok"),
+        ("v1.32.4", 0.1, "warn"),
+        ("v1.36.0-rc1", 0.1, "warn"),
+        ("", 0.1, "ok"),
+        ("v1.34.0", 3.0, "warn"),
+    ],
+)  # fmt: skip
+def test_a_kubectl_too_far_from_the_server_and_a_slow_server(client: str, latency_s: float, outcome: str) -> None:
+    assert examined(client=client, latency_s=latency_s).outcome("server") == outcome
+
+
 def test_a_cluster_whose_faults_start_nothing_is_warned_of(tmp_path: Any) -> None:
     folder = tmp_path / "runbooks"
     folder.mkdir()
@@ -309,7 +350,7 @@ def test_a_cluster_whose_faults_start_nothing_is_warned_of(tmp_path: Any) -> Non
     (folder / "only-nic.yaml").write_text(text)
     patient = examined(project=tmp_path)
     assert patient.outcome("routing") == "warn"
-    assert "would start nothing" in patient.text("routing")
+    assert "without a last resort some fatal faults start nothing" in patient.text("routing")
     assert patient.text("routing").startswith("0 of 1 runbook")
 
 

@@ -29,7 +29,7 @@ SCENARIOS = {
     "contact-support": "contact-support",
     "thermal-throttle": "thermal",
     "storm": "storm",
-    "unhandled-fault": "xid-79",
+    "unhandled-fault": "opted-out",
 }
 
 
@@ -65,6 +65,8 @@ def test_a_literal_address_gets_nothing_and_is_told(name: str, literal: Path, tm
         ("wget -q --post-data=hello https://a.example/x", Message("POST", "https://a.example/x", "hello")),
         ("echo hello | mail -s subject oncall@a.example", Message("MAIL", "-s subject oncall@a.example ", "hello ")),
         ("echo hello | sendmail -t", Message("MAIL", "-t ", "hello ")),
+        ("ssh -n root@node 'dmesg | tail'", Message("SSH", "-n root@node dmesg | tail ", "ssh")),
+        ("scp /etc/hosts a.example:/x", Message("SSH", "/etc/hosts a.example:/x ", "scp")),
         ("curl -X PUT --json '{}' https://a.example/x", Message("PUT", "https://a.example/x", "{}")),
     ],
 )
@@ -114,11 +116,13 @@ def test_the_command_says_what_it_did_and_remembers_it(tmp_path: Path, capfd: py
     assert main([*words, "drill", "thermal-throttle", "--speed", "5000", "--output", "text"]) == 0
     out, err = capfd.readouterr()
     assert "PASSED" in out
-    assert err.splitlines() == [
+    *told, report = err.splitlines()
+    assert report.startswith("its report: nvsx report --state-dir ")
+    assert told == [
         "drill of thermal-throttle on thermal: it answers to check GpuThermalWatch",
         "1 message would have been sent; none left this machine:",
         "  POST  hooks.slack.example/services/rehearsal",
-        "      :information_source: GpuThermalWatch DCGM_FR_CLOCKS_EVENT_THERMAL on brav…",
+        "      [drill] :information_source: GpuThermalWatch DCGM_FR_CLOCKS_EVENT_THERMAL…",
     ]
     assert main([*words, "show", "thermal-throttle"]) == 0
     assert "last drill that passed: 2" in capfd.readouterr().out
@@ -131,7 +135,7 @@ def test_a_drill_that_fails_is_not_remembered(tmp_path: Path, capfd: pytest.Capt
     assert main([*words, "--scenario", "drain-failed", "--speed", "5000", "--output", "jsonl"]) == 1
     out, err = capfd.readouterr()
     assert json.loads(out.splitlines()[-1])["status"] == "fail"
-    assert err == ""
+    assert err.startswith("3 messages would have been sent; none left this machine:\n  POST  hooks.slack.example")
     assert not (tmp_path / "drills.json").exists()
 
 

@@ -35,7 +35,7 @@ NVSX = {
     ("--help",): (FRONT | {"cells", "topics"}, HEAVY | {"argparse", "pathlib", "json"}),
     ("version",): (FRONT | {"assets"}, HEAVY | {"argparse", "pathlib"}),
     ("list",): (
-        FRONT | {"settings", "catalog", "names", "words", "documents", "source", "assets", "cells", "nearest"},
+        FRONT | {"settings", "catalog", "names", "words", "documents", "source", "assets", "cells", "nearest", "app"},
         HEAVY | {"datetime", "textwrap", "tempfile"},
     ),
     ("show", "gpu-off-bus"): (

@@ -22,7 +22,7 @@ from nvsx.config import Limits, Silence
 from nvsx.errors import EnvironmentUnusable, NotFoundHere
 from nvsx.events import Finish, Note, RunEvent, Start, from_wire, to_wire
 from nvsx.journal import EffectEnded, EffectIntended, RunBegan, RunEnded, StageBegan, StageEnded
-from nvsx.ledger import Evidence, Ledger, NewRun, opening, schema, troubles
+from nvsx.ledger import Evidence, Ledger, NewRun, opening, owning, schema, troubles
 from nvsx.ledger.opening import FILE, LOCK
 from nvsx.ledger.writer import Writer
 from tests.rehearsing import CHECKOUT
@@ -139,6 +139,65 @@ def test_silences_made_by_command_hold_and_end(ledger: Ledger) -> None:
     assert admit(ledger, run_id="b", node="gpu-1").decision.verdict == START
 
 
+def test_small_things_are_kept(ledger: Ledger) -> None:
+    async def keep() -> None:
+        await ledger.set_cursor("poll", "a")
+        await ledger.set_cursor("poll", "b")
+
+    asyncio.run(keep())
+    ledger.remember_drill("r", 1000.0, "xid-79")
+    ledger.remember_drill("r", 2000.0, "thermal")
+    assert (ledger.cursor("poll"), ledger.cursor("other")) == ("b", "")
+    assert ledger.drills() == [("r", 2000.0, "thermal")]
+
+
+def test_an_incident_lives_on_news_and_ends_once(ledger: Ledger) -> None:
+    number = admit(ledger).incident
+
+    async def hear() -> None:
+        await ledger.incident_news(number, 3000.0, "q1")
+        await ledger.incident_news(number, 2000.0, "q2")  # late: neither older news nor another session
+        await ledger.close_incident(number, 4000.0)
+        await ledger.close_incident(number, 5000.0)
+
+    asyncio.run(hear())
+    assert ledger.incidents() == []
+    (incident,) = ledger.incidents(open=False, node="n")
+    assert (incident.news, incident.session, incident.closed) == (3000.0, "q1", 4000.0)
+    assert ledger.incidents(open=False, node="m") == []
+
+
+def test_a_cancelled_run_is_told_to_its_owner_once(tmp_path: Path) -> None:
+    owner, other = Ledger.open(tmp_path, what="the daemon"), Ledger.open(tmp_path)
+    admit(owner)
+    assert asyncio.run(owner.claim(RUN))
+    assert owner.cancellations() == []
+
+    async def ask() -> None:
+        await other.cancel(RUN, by="ann", now=1.0)
+        await other.cancel(RUN, by="bob", now=2.0)
+
+    asyncio.run(ask())
+    assert (owner.cancellations(), other.cancellations()) == ([RUN], [])
+    run = other.find(RUN)
+    assert (run.cancelled, run.cancelled_by) == (1.0, "ann")
+    assert other.owner(run.owner) == (os.getpid(), owning.start_time(os.getpid()), "the daemon")
+    append(owner, RunEnded(RUN, 3.0, "cancelled", 1, 0), RunEnded(RUN, 9.0, "pass", 0, 0))
+    assert (other.find(RUN).status, other.find(RUN).ended, other.find(RUN).owner) == ("cancelled", 3.0, "")
+    assert not asyncio.run(other.claim(RUN))
+    owner.close()
+    other.close()
+
+
+def test_repeats_are_of_one_node_of_one_cluster_and_no_drills(ledger: Ledger) -> None:
+    for number, (cluster, node, drill) in enumerate(
+        [("a", "n", False), ("a", "n", False), ("b", "n", False), ("a", "m", False), ("a", "n", True)]
+    ):
+        append(ledger, RunBegan(f"r{number}", 1000.0 + number, "r", "t", node, cluster, plan={"drill": drill}))
+    assert ledger.repeat_count("a", "n", 0.0) == 2
+    assert ledger.repeat_count("a", "n", 1001.0) == 1
+
+
 def test_prune_keeps_what_is_open(ledger: Ledger) -> None:
     admit(ledger, node="old")
     append(ledger, RunEnded(RUN, 1500.0, "pass", 0, 0))
@@ -224,7 +283,29 @@ def test_one_bad_write_does_not_spoil_the_others(ledger: Ledger) -> None:
     assert ledger.incidents() == []
 
 
+def test_runs_that_drew_the_same_number_get_the_next(ledger: Ledger) -> None:
+    """In a burst of thousands, two runs of one second draw the same four digits."""
+    wanted = (
+        ["20260101-000000-0010"] * 3 + ["20260101-000000-fffe"] * 2 + ["20260101-000001-ffff"] * 2 + ["by hand"] * 2
+    )
+    got = [admit(ledger, run_id=one, node=f"n{number}").run_id for number, one in enumerate(wanted)]
+    assert [one.rpartition("-")[2] for one in got[:5]] == ["0010", "0011", "0012", "fffe", "ffff"]
+    assert len(set(got)) == len(got)
+    assert got[6].startswith("20260101-000001-ffff")
+    assert got[7] == "by hand"
+
+
 # who owns a run
+
+
+def test_an_owner_that_cannot_be_known_owns_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    admit(ledger)
+    (tmp_path / "owners").write_text("in the way")
+    with pytest.raises(EnvironmentUnusable, match="owners"):
+        asyncio.run(ledger.claim(RUN))
+    assert ledger.find(RUN).owner == ""
+    (tmp_path / "owners").unlink()
+    assert asyncio.run(ledger.claim(RUN))
 
 
 def test_only_one_owns_a_run_and_death_frees_it(tmp_path: Path) -> None:

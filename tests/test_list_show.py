@@ -28,7 +28,7 @@ def nvsx(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> tuple[int, str, str]:
-        code = main([*words, "--project", str(tmp_path), "--color", "never"])
+        code = main([*words, "--project", str(tmp_path), "--state-dir", str(tmp_path / "state"), "--color", "never"])
         out, err = capsys.readouterr()
         return code, out, err
 

@@ -1,4 +1,4 @@
-"""The kill sweep in small: `NVSX_TRUST_KILLS` random kills (60), and some of the journal's kill points."""
+"""The kill sweep in small: `NVSX_TRUST_KILLS` random kills (40), and some of the journal's kill points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.rehearsing import CHECKOUT
 
-KILLS = int(os.environ.get("NVSX_TRUST_KILLS", "60"))
+KILLS = int(os.environ.get("NVSX_TRUST_KILLS", "40"))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="leftovers are found in /proc")

@@ -62,21 +62,26 @@ def play(
     seed: int | None,
     drill: bool,
     dwell: bool,
+    page: bool = False,
 ) -> Played:
-    """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws."""
+    """Rehearse a runbook with its real hooks. `sink` is given the rehearsal's own clock, for what it draws.
+
+    With `page` the env file is loaded, and what hooks send is sent.
+    """
     base = temporary_base(f"nvsx-{'drill' if drill else 'demo'}-")
     root = settings.project or unpack_bundled(base)
-    environment = process_environment(settings, env_file=False)
+    environment = process_environment(settings, env_file=page)
     rehearsal = Rehearsal(
         runbook=runbook,
         scenario=scenario,
         base=base,
         root=root,
-        environment={**stand_ins(runbook, ProjectScripts(root)), **environment},
+        environment=environment if page else {**stand_ins(runbook, ProjectScripts(root)), **environment},
         secrets=secret_values(settings),
         seed=seed,
         drill=drill,
         dwell=dwell,
+        page=page,
         kubectl=shutil.which("kubectl", path=environment.get("PATH", os.defpath)) or "",
     )
     clock = SimulatedClock(start=RealClock().now(), speed=speed)
@@ -113,9 +118,11 @@ def fitting_scenario(runbook: Runbook) -> tuple[str, str]:
     """The scenario to rehearse a runbook on, and why: the first whose fault it answers to, its namesake first."""
     if route(Report(STORM), [runbook]).runbook:
         return "storm", "it answers to storms"
+    if runbook.trigger and runbook.trigger.unhandled:
+        return "opted-out", "it answers to what no other runbook takes"
     for name in sorted(CANDIDATES, key=lambda name: name != runbook.name):
         answer = route(_fault_of(load_scenario(name).variables), [runbook])
-        if answer.runbook and not (runbook.trigger and runbook.trigger.unhandled):
+        if answer.runbook:
             return name, f"it answers to {answer.reason}"
     return OTHERWISE, "no scenario has a fault of its own for it (--scenario)"
 
@@ -130,13 +137,15 @@ def _fault_of(variables: Mapping[str, Any]) -> Report:
     )
 
 
-def sent_lines(messages: Sequence[Message], cells: int) -> Iterator[str]:
+def sent_lines(messages: Sequence[Message], cells: int, not_held: str = "") -> Iterator[str]:
     """What would have left the machine: method, where to and key of each message, and below it what people read."""
     if not messages:
         yield "nothing would have been sent"
-        return
-    yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
+    else:
+        yield f"{len(messages)} message{'s' if len(messages) > 1 else ''} would have been sent; none left this machine:"
     for message in messages:
         key = f"  key {message.key}" if message.key else ""
         yield clip(printable(f"  {message.method}  {message.where}{key}"), cells)
         yield clip(printable(f"      {message.gist}"), cells)
+    if not_held:
+        yield f"note: programs that use no proxy, such as curl --noproxy or bash's /dev/tcp, were not held: {not_held}"

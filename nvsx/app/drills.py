@@ -42,12 +42,19 @@ def last_drill(settings: Settings, runbook: str) -> tuple[float, str] | None:
     """When a runbook was last rehearsed with success (epoch seconds), and on which scenario; (0.0, "") if it never was,
     None where nothing is kept at all.
     """
+    known = last_drills(settings)
+    return None if known is None else known.get(runbook, (0.0, ""))
+
+
+def last_drills(settings: Settings) -> dict[str, tuple[float, str]] | None:
+    """The same for all runbooks that ever were, by name."""
     if not os.path.exists(settings.state_dir / DRILLS_FILE):  # noqa: PTH110 - Path.exists raises where one may not look
         return None
-    found = _remembered(settings.state_dir / DRILLS_FILE).get(runbook)
-    if not isinstance(found, dict) or not isinstance(found.get("at"), (int, float)):
-        return 0.0, ""
-    return float(found["at"]), str(found.get("scenario", ""))
+    return {
+        name: (float(found["at"]), str(found.get("scenario", "")))
+        for name, found in _remembered(settings.state_dir / DRILLS_FILE).items()
+        if isinstance(found, dict) and isinstance(found.get("at"), (int, float))
+    }
 
 
 def _remembered(file: Path) -> dict[str, Any]:

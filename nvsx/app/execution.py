@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nvsx.cluster.guard import Guard
+from nvsx.cluster.processes import run_process
 from nvsx.cluster.view import View
 from nvsx.engine.history import NEW_RUN
 from nvsx.engine.run import Outcome, Run
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nvsx.clock import Clock
+    from nvsx.engine.effects import ProcessRunner
     from nvsx.engine.history import History
     from nvsx.engine.plan import Plan, Scripts
     from nvsx.ports import Cluster, Database, Journal, Sink
@@ -39,6 +41,7 @@ async def execute(
     database: Database | None = None,
     history: History = NEW_RUN,
     on_run: Callable[[Run], None] | None = None,
+    run_process: ProcessRunner = run_process,
 ) -> Outcome:
     """Run a plan, or what its history leaves to do. `on_run` is told the run, so that it can be interrupted.
 
@@ -48,8 +51,9 @@ async def execute(
     try:
         with guarded(plan) as guard:
             run = Run(
-                plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history
-            )
+                plan, view=view, clock=clock, journal=journal, sink=sink, scripts=scripts, guard=guard, history=history,
+                run_process=run_process,
+            )  # fmt: skip
             if on_run:
                 on_run(run)
             with _signals(run):

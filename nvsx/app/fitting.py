@@ -56,7 +56,8 @@ def offered(survey: Survey) -> tuple[str, ...]:
     """Names of the shipped runbooks that make sense here, the common faults first and the last resort at the end."""
     kinds = {repair.kind for repair in survey.repairs or () if repair.action == "COMPONENT_RESET"}
     names = [fault.runbook for fault in FAULTS.values()]
-    if survey.repairs is not None and "GPUReset" not in kinds:
+    known = survey.repairs is not None or not survey.install.has(REMEDIATION)
+    if known and "GPUReset" not in kinds:
         names.remove("gpu-reset")
     return (*names, LAST_RESORT)
 
@@ -114,14 +115,24 @@ def _for_people(data: dict[str, Any]) -> dict[str, Any]:
     for stage in data["stages"]:
         if stage["id"] == "recover":
             continue
+        if stage["id"] == "preflight":
+            stage = {**stage, "title": "Acknowledge the incident"}
         if stage["id"] == "detect":
             stage = {**stage, "hook": _FOR_PEOPLE, "hookTimeout": "1m", "retry": {"attempts": 3, "backoff": "2s"}}
         stages.append(stage)
-    present = {stage["id"] for stage in stages}
+    present = {stage["id"] for stage in stages} - {"preflight"}
     narration = {key: text for key, text in data.get("narration", {}).items() if key in present}
     prerequisites = [one for one in data.get("prerequisites", ()) if "name=janitor" not in one["check"]]
-    made = {**data, "stages": stages, "narration": narration, "prerequisites": prerequisites}
+    metadata = {**data["metadata"], **_about_people(data["metadata"])}
+    made = {**data, "metadata": metadata, "stages": stages, "narration": narration, "prerequisites": prerequisites}
     return {key: value for key, value in made.items() if value}
+
+
+def _about_people(about: Mapping[str, str]) -> dict[str, str]:
+    """Title and summary without the repair that will not come: what the fault is stays as it ships."""
+    fault = str(about["title"]).partition(" → ")[0]
+    first = str(about["summary"]).partition(". ")[0]
+    return {"title": f"{fault} → people", "summary": f"{first}. Nothing on this cluster repairs it: people are paged."}
 
 
 def scripts_of(starters: Sequence[Starter]) -> list[File]:

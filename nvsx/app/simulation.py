@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
+from nvsx.cluster.processes import run_process
 from nvsx.engine.plan import Plan, TriggerFacts, new_run_id
 from nvsx.health import HealthEvent
 from nvsx.healthevents import from_conditions, from_document
@@ -17,17 +18,20 @@ from nvsx.journal import MemoryJournal
 from nvsx.names import alias
 from nvsx.ports import ApiPath
 from nvsx.sim import simulate
-from nvsx.sim.catcher import Catcher
+from nvsx.sim.catcher import LOG, Catcher
 from nvsx.sim.database import HEALTH_EVENTS, SimulatedDatabase
+from nvsx.sim.hold import Hold
 from nvsx.sim.realkubectl import RealKubectl
 from nvsx.sim.shim import ShimServer
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.clock import Clock
+    from nvsx.cluster.processes import Ended
+    from nvsx.engine.effects import ProcessRunner
     from nvsx.engine.plan import Scripts
     from nvsx.engine.run import Outcome
     from nvsx.messages import Message
@@ -55,6 +59,7 @@ class Rehearsal:
     seed: int | None = None
     drill: bool = True
     dwell: bool = False
+    page: bool = False  # hooks really send
     variables: Mapping[str, str | None] = field(default_factory=dict)
     """What hooks find changed in their environment at last; None takes a variable away."""
     kubectl: str = ""
@@ -63,11 +68,15 @@ class Rehearsal:
 
 
 class Rehearsed(NamedTuple):
-    """How it ended, the director (who knows what truly happened when), and what hooks would have sent."""
+    """How it ended, the director (who knows what truly happened when), and what hooks would have sent.
+
+    `not_held` says why programs that ignore PATH and proxies could have reached the network, "" if they could not.
+    """
 
     outcome: Outcome
     director: Director
     messages: list[Message]
+    not_held: str = ""
 
 
 async def rehearse(
@@ -86,8 +95,8 @@ async def rehearse(
     if before:
         before(director)
     run_id = new_run_id(clock.now(), rng)
-    async with _kubectl(rehearsal, world, clock) as kubectl, Catcher(kubectl.bin_dir) as catcher:
-        environment = _isolated(rehearsal, str(kubectl.bin_dir), {**catcher.variables, **kubectl.env})
+    async with _stage(rehearsal, world, clock) as stage:
+        environment = _isolated(rehearsal, stage)
         identity = await cluster.identity()
         play = asyncio.create_task(director.run(), name="director")
         await asyncio.sleep(0)  # what the scenario sets at the very start is so before the run looks
@@ -103,12 +112,13 @@ async def rehearse(
                 scripts=scripts,
                 on_note=on_note,
                 database=SimulatedDatabase(world),
+                run_process=stage.run_process,
             )
         finally:
             play.cancel()
             with suppress(asyncio.CancelledError):
                 await play
-    return Rehearsed(outcome, director, catcher.messages())
+        return Rehearsed(outcome, director, stage.messages(), stage.not_held)
 
 
 def _answers_last(rehearsal: Rehearsal) -> bool:
@@ -133,12 +143,46 @@ async def _awaited(director: Director) -> dict[str, Any]:
     return {}
 
 
+class _Stage(NamedTuple):
+    """What hooks have in place of the world: programs that come first, variables, and a way to start in there."""
+
+    bin_dir: Path
+    variables: Mapping[str, str]
+    messages: Callable[[], list[Message]]
+    run_process: ProcessRunner
+    not_held: str
+
+
 @asynccontextmanager
-async def _kubectl(rehearsal: Rehearsal, world: World, clock: Clock) -> AsyncIterator[RealKubectl | ShimServer]:
+async def _stage(rehearsal: Rehearsal, world: World, clock: Clock) -> AsyncIterator[_Stage]:
+    """The simulated cluster for hooks, and everything held that would leave this machine, unless it is to be sent."""
+    directory = rehearsal.base / "bin"
+    if rehearsal.page:
+        async with _kubectl(rehearsal, world, clock, None) as kubectl:
+            yield _Stage(kubectl.bin_dir, kubectl.env, list, run_process, "")
+        return
+    plain = {"PATH": rehearsal.environment.get("PATH", "")}
+    async with (
+        Hold(directory, directory / "bin" / LOG, plain) as hold,
+        _kubectl(rehearsal, world, clock, hold) as kubectl,
+        Catcher(kubectl.bin_dir, hold.port) as catcher,
+    ):
+
+        async def run_inside(argv: Sequence[str], **how: Any) -> Ended:
+            return await run_process([*hold.prefix, *argv], **how)
+
+        variables = {**catcher.variables, **kubectl.env}
+        yield _Stage(kubectl.bin_dir, variables, catcher.messages, run_inside, hold.why_not)
+
+
+@asynccontextmanager
+async def _kubectl(
+    rehearsal: Rehearsal, world: World, clock: Clock, hold: Hold | None
+) -> AsyncIterator[RealKubectl | ShimServer]:
     """What scripts find as kubectl."""
     directory = rehearsal.base / "bin"
     if rehearsal.kubectl:
-        async with RealKubectl(world, directory, rehearsal.kubectl) as real:
+        async with RealKubectl(world, directory, rehearsal.kubectl, hold) as real:
             if await real.answers(clock):
                 yield real
                 return
@@ -177,12 +221,12 @@ def _plan(
     )
 
 
-def _isolated(rehearsal: Rehearsal, bin_dir: str, extra: Mapping[str, str]) -> dict[str, str]:
+def _isolated(rehearsal: Rehearsal, stage: _Stage) -> dict[str, str]:
     """The environment without the ways to a real cluster, the simulator's tools first on the PATH."""
     given = rehearsal.environment
     isolated = {name: value for name, value in given.items() if name not in _REAL_CLUSTER_VARIABLES}
-    isolated.update(extra)
-    isolated["PATH"] = f"{bin_dir}:{given.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
+    isolated.update(stage.variables)
+    isolated["PATH"] = f"{stage.bin_dir}:{given.get('PATH') or '/usr/local/bin:/usr/bin:/bin'}"
     for name, value in rehearsal.variables.items():
         isolated.pop(name, None)
         if value is not None:

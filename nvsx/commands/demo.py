@@ -40,6 +40,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         drill=False,
         dwell=dwells(args),
     )
+    if args.output not in ("jsonl", "quiet"):
+        from nvsx.terminal import warn
+
+        warn(f"  its report: nvsx report --state-dir {played.base}")
     _keep_messages(played.rehearsed.messages, played.base, told=args.output not in ("jsonl", "quiet"))
     return int(played.rehearsed.outcome.exit_code)
 

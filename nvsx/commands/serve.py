@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep", type=_keep, default=90 * 86400.0, metavar="TIME", help="keep ended runs so long (90d)"
     )
     parser.add_argument("--bundled", action="store_true", help="serve the bundled example runbooks")
+    parser.add_argument("--metrics-file", metavar="FILE", help="metrics for node_exporter's textfile collector, *.prom")
     parser.add_argument("--output", choices=("text", "jsonl"), default="text", help="form of the log on stdout (text)")
 
 
@@ -91,6 +92,7 @@ def _request(args: argparse.Namespace) -> Request:
         max_hooks=args.max_hooks,
         keep_s=args.keep,
         tokens=tuple(Path(file).absolute() for file in args.token_file),
+        metrics_file=Path(args.metrics_file).absolute() if args.metrics_file else None,
         tls=(Path(args.tls_cert).absolute(), Path(args.tls_key).absolute()) if args.tls_cert else None,
     )
 

@@ -22,6 +22,8 @@ _PODS = re.compile(r"(?:pods?|po)(?:/|$)|\$\{?pods?\b", re.IGNORECASE)
 _NODES = re.compile(r"(?:nodes?|no)(?:/|$)")
 _REPAIRS = re.compile(r"RebootNode|GPUReset|TerminateNode|rebootnode|gpureset|terminatenode")
 _SENDING = re.compile(r"--?(?:d|X|F|T|data\S*|json|form|request|upload-file|post-\S+|body-\S+|method\S*)")
+_STARTERS = frozenset({"awk", "gawk", "mawk", "sed", "yq", "make", "python", "python3", "perl", "ruby"})
+_WRITERS = frozenset({"echo", "printf", "cat", "date", "jq", "column", "tac", "sort", "env"})
 _DEEPEST = 8
 _PIPED_CODE = "runs what another program wrote, which nobody can read beforehand"
 _UNKNOWN = "nvsx does not know what {} does"
@@ -190,9 +192,14 @@ def _plain(command: Command, name: str, words: Sequence[Word]) -> Mark:
         )
     if name in programs.CLUSTER_TOOLS:
         return Mark(PEOPLE, programs.CLUSTER_TOOLS[name])
+    if name in _STARTERS and re.search(r"system|\||kubectl|popen|exec", line):
+        return Mark(
+            PEOPLE, f"{name} starts programs in a way that nobody can read beforehand", writes="kubectl" in line
+        )
     for kind, known in ((NOTIFY, programs.NOTIFY), (COLLECT, programs.COLLECT), (NEUTRAL, programs.NEUTRAL)):
         if name in known:
-            return Mark(kind)
+            # What is written to a file is a record: a line of a table of times to repair, say.
+            return Mark(COLLECT if kind == NEUTRAL and command.writes_file and name in _WRITERS else kind)
     return _own_script(words[0].text)
 
 

@@ -72,6 +72,10 @@ _RULES: tuple[_Rule, ...] = tuple(
         (rf"[\"'](?P<k>{_NAMED})\\?[\"']\s*:\s*\\?[\"'](?P<v>[^\"'\\\n]+)", re.IGNORECASE, "{}"),
         (rf"\b(?P<k>{_NAMED})\s*=\s*[\"'](?P<v>[^\"'\n]+)[\"']", re.IGNORECASE, "{}"),
         (rf"\b(?P<k>{_NAMED})\s*(?:=|:|\bis\b)\s*[`*]*(?P<v>[^\s\"'`<>|&;]+)", re.IGNORECASE, "{}"),
+        (rf"\b(?:log-?in|user(?:name)?|credentials?|account)\b[^\n/]{{0,30}}?[\w.@-]+ ?/ ?(?P<v>{_VALUE}{{6,}})",
+         re.IGNORECASE, "PASSWORD"),
+        (r"(?<![\w/.:$&;=-])(?=\S{0,60}[a-z])(?=\S{0,60}[A-Z])(?=\S{0,60}\d)"
+         r"(?P<v>[A-Za-z0-9]{2,40}[!%^&*][A-Za-z0-9!%^&*]{2,40})", 0, "PASSWORD"),
         (r"(?<![\w/.+-])(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*[a-z])(?=[A-Za-z0-9_-]*\d)(?P<v>[A-Za-z0-9_-]{28,})"
          r"(?![\w/.-])", 0, "SECRET"),
         (r"(?<![\w/.:@-])(?P<v>[0-9a-f]{32})(?![\w/.-])", 0, "SECRET"),

@@ -11,7 +11,7 @@ from nvsx.conversion.placeholders import fill_node, gap, names_node
 from nvsx.conversion.programs import CLUSTER_TOOLS, COLLECT, KUBECTL, NOTIFY, REBOOT
 from nvsx.conversion.scan import LITERAL_BODY, Unreadable, scan
 from nvsx.conversion.shell import bare, commands, function_name, joined, units
-from nvsx.runbook.lint_scripts import kubectl_writes
+from nvsx.runbook.lint_scripts import WRITE_VERBS, kubectl_writes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -24,6 +24,7 @@ DROPPED, KEPT, PEOPLE, DEFINES = "dropped", "kept", "people", "defines"
 _PROMPT = re.compile(r"\s*(?:\[?[\w.-]+@[\w.-]+[^$#%]*\]?)?[$❯➜%]\s+(.*)")
 _DECLARES = {"export", "declare", "readonly", "typeset"}
 _SWITCHES = re.compile(r"\s*(?:set\s+[-+]|shopt\b|unset HISTFILE|cd\s|clear\b|exit\b|return\b|:\s*$)")
+_SPELLED = re.compile(rf"\bkubectl\b[^|;&\n]*?\s(?:{'|'.join(sorted(WRITE_VERBS))})\b")
 _POSITIONAL = re.compile(r"\$(?:[1-9]|\{[1-9]|[@*#])")
 _FIRST_WORD = re.compile(r"(?:sudo\s+|\w+=\S*\s+)*([\w./-]+)")
 _COMMON = (
@@ -180,7 +181,7 @@ class _Sorter:
         block = read.block
         if read.problem:
             if not block.inline:
-                kind = DROPPED if "not" in read.problem else PEOPLE
+                kind = DROPPED if read.problem.endswith("not shell") else PEOPLE
                 yield Entry(kind, f"this block {read.problem}", block.text, block.first, block.last, section.title)
             return
         judged = [one for chain in _chains(read.units) for one in self.chain(chain, read, section)]
@@ -234,7 +235,7 @@ class _Sorter:
             return self.assignment(unit, assigned, kind, what)
         if kind != KEPT:
             return kind, what
-        problem = self.cannot_be_kept(unit.text)
+        problem = self.cannot_be_kept(unit.text, what)
         if problem:
             return PEOPLE, problem
         if read.block.inline and what != marks.NOTIFY:
@@ -281,8 +282,10 @@ class _Sorter:
             return PEOPLE, f"cannot be read: {fault}"
         return (KEPT, "") if kind == PEOPLE and body.split()[0].rpartition("/")[2] in KUBECTL else (kind, what)
 
-    def cannot_be_kept(self, text: str, *, function: bool = False) -> str:
-        """Why a command that would be kept cannot run in a hook as it is."""
+    def cannot_be_kept(self, text: str, what: str = "", *, function: bool = False) -> str:
+        """Why a command that would be kept cannot run in a hook as it is. A message (`what` says that it is one) may
+        speak of kubectl as it likes.
+        """
         missing = gap(text)
         if missing:
             return f"{missing} has to be filled in"
@@ -290,6 +293,8 @@ class _Sorter:
             return "uses arguments that a hook does not have"
         if any(True for line in text.splitlines() for _ in kubectl_writes(line)):
             return "has a kubectl command that writes in it"
+        if what != marks.NOTIFY and _SPELLED.search(re.sub(r"['\"\\]", "", text)):
+            return "spells a kubectl command that writes, for something to run it"
         states = scan(text).states
         for name in self.secrets:
             if any(states[found.start()] == LITERAL_BODY for found in re.finditer(rf"\${{?{name}\b", text)):

@@ -53,6 +53,8 @@ async def prerequisites(ground: Ground) -> Finding:
     node = next((node_name(node) for node in await ground.gpu_nodes()), "")
     answers = await ground.gathered([lambda one=one: _unmet(ground, one, node) for one, _ in asked.values()])  # type: ignore[misc]
     unmet = [(one, names, why) for (one, names), why in zip(asked.values(), answers, strict=True) if why]
+    if not asked:
+        return ok("no runbook has a prerequisite")
     if not unmet:
         return ok(f"{count(len(asked), 'prerequisite')} of {count(len(runbooks), 'runbook')} met now")
     first, _, why = unmet[0]
@@ -103,8 +105,9 @@ async def reached(ground: Ground) -> Finding:
         f"{len(runbooks) - len(unreached)} of {count(len(runbooks), 'runbook')} answer to {count(len(checks), 'check')}"
     )
     if nobody:
-        details = [f"{check}: a fatal fault would start nothing" for check in nobody]
-        return warn(f"{text}; {some(nobody)} would start nothing", "nvsx show unhandled-fault", *details)
+        details = [f"{check}: a fatal fault with a code that no runbook names starts nothing" for check in nobody]
+        fact = f"{text}; without a last resort some fatal faults start nothing: {some(nobody, 2)}"
+        return warn(fact, "nvsx show unhandled-fault", *details)
     if unreached:
         details = [f"{name}: nothing that is installed here reports what it answers to" for name in unreached]
         return ok(f"{text}; not reached here: {some(unreached)}", *details)
@@ -137,18 +140,20 @@ def _fits(wants: Wants, checks: frozenset[str]) -> bool:
 
 
 def _answered(check: str, runbooks: Sequence[Runbook]) -> bool:
+    """Whether some runbook takes a fault of this check whatever its code."""
     known = KNOWN_CHECKS.get(check)
     if known and known.shown != "condition":
         return True  # it never quarantines by itself
     return any(
-        wants.occasion == EVENT and (check.lower() in wants.checks or _carries(check, wants.codes) or _open(wants))
+        wants.occasion == EVENT and not wants.codes and (check.lower() in wants.checks or _open(wants))
         for runbook in runbooks
         for wants in wants_of(runbook)
     )
 
 
 def _open(wants: Wants) -> bool:
-    return not wants.checks and not wants.codes and wants.explicit
+    """Whether it asks neither for a check nor for an action: then it takes every check's faults."""
+    return wants.explicit and not wants.checks and not wants.actions
 
 
 def _carries(check: str, codes: Iterable[str]) -> bool:

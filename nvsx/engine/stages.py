@@ -109,10 +109,10 @@ class StageRunner:
         watched = self._watching.has(stage.id)
         waiting_for = self._watching.texts(stage.id) if watched else ()
         self._teller.say(StageBegin(stage.id, stage.title, stage.timeout_s, waiting_for))
-        await self._recorder.record(StageBegan(self._plan.run_id, self._clock.now(), stage.id))
-        if watched:
-            self._watching.begin(stage.id)
         try:
+            await self._recorder.record(StageBegan(self._plan.run_id, self._clock.now(), stage.id))
+            if watched:
+                self._watching.begin(stage.id)
             result = await self._verdict(stage, began)
         except asyncio.CancelledError:
             elapsed = self._clock.monotonic() - began

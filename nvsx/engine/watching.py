@@ -222,10 +222,10 @@ class Watching:
 
     def _on_objects(self, source: ApiPath, seen: Seen) -> None:
         self._sights[source] = seen
-        if self.incident.node and source == node_events_path(self.incident.node):
-            self._learn(seen)
         if source.group and seen.blind is None:
             self.incident = observe_resources(self.incident, seen.objects.values())
+        if self.incident.node and source == node_events_path(self.incident.node):
+            self._learn(seen)
         self._look()
 
     def _learn(self, events: Seen) -> None:

@@ -63,6 +63,7 @@ class Server:
         self._bounds = bounds = bounds or Bounds()
         self._tls = tls
         self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Future[None]] = []
         self._connections: set[Connection] = set()
         self._stopping = False
         self.refused = 0  # connections closed because too many were open
@@ -113,11 +114,13 @@ class Server:
             self._on_defect(problem)
 
     async def _serve(self) -> None:
-        accepting = [asyncio.ensure_future(self._accept(each)) for each in self._sockets]
+        for listener in self._sockets:
+            self._accepting.append(asyncio.ensure_future(self._accept(listener)))
         await self._done.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*accepting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections):
             connection.abort()
         await asyncio.sleep(0)  # so that their ends are heard
@@ -174,6 +177,8 @@ class Server:
         connection.waiting_since = self._loop.time()
         self._connections.add(connection)
         connection.opening = asyncio.ensure_future(self._open(connection, accepted))
+        # A task that is cancelled before its first step does nothing, not even that.
+        connection.opening.add_done_callback(lambda done: accepted.close() if done.cancelled() else None)
 
     async def _open(self, connection: Connection, accepted: socket.socket) -> None:
         handshake_s = _HANDSHAKE_S if self._tls else None
@@ -181,9 +186,12 @@ class Server:
             await self._loop.connect_accepted_socket(
                 lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=handshake_s
             )
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             accepted.close()
             self._ended(connection)
+        except asyncio.CancelledError:
+            self._ended(connection)
+            raise
 
     def _make_room(self) -> bool:
         """End the connection that has kept nvsx waiting the longest; whether there was one."""

@@ -169,15 +169,14 @@ def _free_id(connection: sqlite3.Connection, wanted: str) -> str:
     """`wanted`, or one more than the last id of its second: in a burst, two runs may draw the same number."""
     if not connection.execute("SELECT 1 FROM runs WHERE id = ?", (wanted,)).fetchone():
         return wanted
-    base = wanted.rpartition("-")[0]
-    last = connection.execute("SELECT max(id) FROM runs WHERE id > ? AND id < ?", (f"{base}-", f"{base}.")).fetchone()[
-        0
-    ]
+    base, dash, _ = wanted.rpartition("-")
+    within = (f"{base}-", f"{base}.")  # every id that begins with `base-`
+    last = connection.execute("SELECT max(id) FROM runs WHERE id > ? AND id < ?", within).fetchone()[0] if dash else ""
     tail = last.rpartition("-")[2]
     if len(tail) == 4 and tail != "ffff" and all(sign in "0123456789abcdef" for sign in tail):
         return f"{base}-{int(tail, 16) + 1:04x}"
     count = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-    return f"{wanted}{count:x}"
+    return f"{wanted}.{count:x}"
 
 
 def _keep_evidence(connection: sqlite3.Connection, case: Case, decision: Decision, run_id: str, incident: int) -> bool:

@@ -40,13 +40,9 @@ def claim(connection: sqlite3.Connection, run_id: str, owner: str, is_dead: Call
     return True
 
 
-def give_up(connection: sqlite3.Connection, owner: str) -> None:
+def give_up(connection: sqlite3.Connection, owner: str, now: float) -> None:
     """Unfinished runs of an owner who leaves are anybody's."""
-    connection.execute(
-        "UPDATE runs SET owner = '', alive = max(alive, (SELECT alive FROM owners WHERE id = ?))"
-        " WHERE owner = ? AND ended = 0",
-        (owner, owner),
-    )
+    connection.execute("UPDATE runs SET owner = '', alive = ? WHERE owner = ? AND ended = 0", (now, owner))
     connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
 

@@ -81,8 +81,9 @@ class Ledger(Reader):
     def close(self) -> None:
         """Write what is left, give up unfinished runs, and let go of everything."""
         if self._owner.holds:
+            now = self._clock.now()
             with suppress(NvsxError):  # the lock is gone in a moment, which says the same
-                self.write(lambda connection: keeping.give_up(connection, self._owner.id))
+                self.write(lambda connection: keeping.give_up(connection, self._owner.id, now))
         self._writer.close()
         self._owner.release()
         super().close()

@@ -37,10 +37,14 @@ class Owner:
             return
         file = self._directory / self.id
         try:
-            self._directory.mkdir(mode=0o770 if self._mode & 0o060 else 0o700, exist_ok=True)
+            if not self._directory.is_dir():
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                if self._mode & 0o060:  # whatever the umask says
+                    self._directory.chmod(0o770)
             # Locked under another name first: whoever sees the name sees the lock.
             fresh = self._directory / f".{self.id}"
             handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
+            os.fchmod(handle, self._mode)
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fresh.rename(file)
         except OSError as error:
@@ -59,7 +63,7 @@ def is_dead(directory: Path, owner: str, pid: int, started: str) -> bool:
     not make a living owner's runs free.
     """
     try:
-        handle = os.open(directory / DIRECTORY / owner, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(directory / DIRECTORY / owner, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return not pid or start_time(pid) != started
     except OSError:

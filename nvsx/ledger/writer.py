@@ -130,13 +130,14 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             done = [self._try(job) for job in (*owed, *jobs)]
             for work in later:
-                work(self._connection)
+                self._try(Job(work, Future(), owed=False))
             self.settle()
-        except (sqlite3.Error, OSError, NvsxError) as error:
+        except Exception as error:  # whoever waits must be told, whatever it is: this thread has no successor
             self._undo()
             self._owed = [job for job in (*owed, *jobs) if job.owed]
-            with self._changed:
-                self._later = [*later, *self._later][:MOST_LATER]
+            if isinstance(error, sqlite3.Error | OSError | NvsxError):
+                with self._changed:
+                    self._later = [*later, *self._later][:MOST_LATER]
             done = [(job, None, explained(self._path, error)) for job in jobs]
         else:
             self.commits += 1

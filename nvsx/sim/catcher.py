@@ -1,8 +1,9 @@
 """The catcher: programs that would send something, and send nothing: for rehearsals.
 
-It takes the place of curl, wget and mail on a hook's PATH. What finds its way by itself (a program started by its full
-path, Python's urllib) is led to a proxy that refuses everything and notes where it was to go. What ignores both, such
-as bash's /dev/tcp or `curl --noproxy`, is not held: a rehearsal is no sandbox.
+It takes the place of curl, wget, mail and ssh on a hook's PATH. What finds its way by itself (a program started by its
+full path, Python's urllib) is led to a proxy that refuses everything and notes where it was to go. What ignores both,
+such as bash's /dev/tcp or `curl --noproxy`, is held by a network of the rehearsal's own, where there is one (see
+`hold`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ VARIABLES = {
     "NO_PROXY": "",
 }
 """What hooks find set in a rehearsal, so that they go all the way to the point of sending."""
+
+LOG = "caught"
+"""The file of what was caught: method, url and body of one message a line, tabs between."""
 
 _PROXIES = tuple(name for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper()))
 _ANSWER = b"HTTP/1.1 502 held back by a rehearsal\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -78,15 +82,24 @@ _MAIL = """#!/bin/sh
 printf 'MAIL\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "$(tr '\\n\\t' '  ')" >>CAUGHT
 """
 
-PROGRAMS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
+_SSH = """#!/bin/sh
+# The simulator's ssh, scp and rsync: reaches no other machine, keeps what was asked of it. Written by nvsx.
+printf 'SSH\\t%s\\t%s\\n' "$(printf '%s ' "$@" | tr '\\n\\t' '  ')" "${0##*/}" >>CAUGHT
+"""
+
+_SENDERS = {"curl": _CURL, "wget": _WGET, "mail": _MAIL, "mailx": _MAIL, "sendmail": _MAIL}
+PROGRAMS = _SENDERS | dict.fromkeys(("ssh", "scp", "rsync"), _SSH)
 """What is caught, by the name of the program."""
 
 
 class Catcher:
-    """Puts the catching programs into `bin_dir`, which must come first on the hooks' PATH, and opens the proxy."""
+    """Puts the catching programs into `bin_dir`, which must come first on the hooks' PATH, and opens the proxy, unless
+    there is one at `port` that notes into the same file.
+    """
 
-    def __init__(self, bin_dir: Path) -> None:
-        self._log = bin_dir / "caught"
+    def __init__(self, bin_dir: Path, port: int = 0) -> None:
+        self._log = bin_dir / LOG
+        self._port = port
         self._proxy: asyncio.Server | None = None
         for name, text in PROGRAMS.items():
             program = bin_dir / name
@@ -94,7 +107,9 @@ class Catcher:
             program.chmod(0o700)
 
     async def __aenter__(self) -> Catcher:
-        self._proxy = await asyncio.start_server(self._refuse, "127.0.0.1", 0)
+        if not self._port:
+            self._proxy = await asyncio.start_server(self._refuse, "127.0.0.1", 0)
+            self._port = self._proxy.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -105,8 +120,7 @@ class Catcher:
     @property
     def variables(self) -> dict[str, str]:
         """What hooks find set: the channels, and the proxy for everything."""
-        assert self._proxy is not None
-        url = f"http://127.0.0.1:{self._proxy.sockets[0].getsockname()[1]}"
+        url = f"http://127.0.0.1:{self._port}"
         return {**VARIABLES, **dict.fromkeys(_PROXIES, url)}
 
     def messages(self) -> list[Message]:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from nvsx.errors import NotFound
 from nvsx.ports import ApiPath
+from nvsx.sim.resources import BUILT_IN
 from nvsx.sim.world import Request
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.1", "platform": "linux/amd64"}
+_TYPE = ("apiVersion", "kind")
 _ALIVE = ("/readyz", "/livez", "/healthz")
 
 
@@ -108,7 +110,9 @@ def _resource_entry(resource: Resource) -> dict[str, Any]:
 
 
 def list_document(resource: Resource, objects: list[Object], version: str) -> Object:
-    """The API's form of a list."""
+    """The API's form of a list: items of the built-in types do not say again what they are, custom resources do."""
+    if resource in BUILT_IN:
+        objects = [{key: value for key, value in thing.items() if key not in _TYPE} for thing in objects]
     return {
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version,

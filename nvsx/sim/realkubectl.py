@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from nvsx.clock import Clock
+    from nvsx.sim.hold import Hold
     from nvsx.sim.world import World
 
 PATIENCE_S = 10.0
@@ -39,12 +40,16 @@ KUBECONFIG={config} KUBERC=off KUBECTL_KUBERC=false exec {program} --cache-dir={
 
 
 class RealKubectl:
-    """`program`, a kubectl, answers for `world` while this is entered; `bin_dir` and `env` as `ShimServer` has them."""
+    """`program`, a kubectl, answers for `world` while this is entered; `bin_dir` and `env` as `ShimServer` has them.
 
-    def __init__(self, world: World, directory: str | PathLike[str], program: str) -> None:
+    `hold` is the network of the rehearsal's own in which scripts look for the server, where there is one.
+    """
+
+    def __init__(self, world: World, directory: str | PathLike[str], program: str, hold: Hold | None = None) -> None:
         self._directory = Path(directory).absolute()
         self._program = program
-        self._server = ApiServer(world)
+        self._server = ApiServer(world, listening=hold.listening if hold else None)
+        self._prefix = hold.prefix if hold else []
         self._stack = AsyncExitStack()
 
     @property
@@ -77,7 +82,7 @@ class RealKubectl:
 
     async def answers(self, clock: Clock) -> bool:
         """Whether this kubectl works at all: some are stubs, some too old, some want to ask somebody else first."""
-        argv = [str(self.bin_dir / "kubectl"), "get", "--raw", "/readyz"]
+        argv = [*self._prefix, str(self.bin_dir / "kubectl"), "get", "--raw", "/readyz"]
         env = {"PATH": os.defpath, "HOME": str(self._directory)}
         try:
             said = await processes.capture(argv, env=env, cwd="/", timeout_s=PATIENCE_S, clock=clock)

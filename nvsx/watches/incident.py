@@ -45,7 +45,7 @@ class Incident(NamedTuple):
 def observe(incident: Incident, node: Object, now: float, *, blind_since: float = 0.0) -> Incident:
     """The incident after one more version of its node; never forgets, because traces vanish when the node recovers.
 
-    `blind_since`: when nvsx stopped seeing the node, if versions may have been missed before this one.
+    `blind_since`: when sight of the node was lost, if versions may have been missed before this one.
     """
     events = tuple(
         event for event in nvsentinel.quarantine_events(node) if incident.covers(event.time) or not event.time
@@ -78,6 +78,12 @@ def observe(incident: Incident, node: Object, now: float, *, blind_since: float 
     return known._replace(progress_time=now) if moved else known
 
 
+def _with_moments(incident: Incident, node: Object, now: float, blind_since: float) -> Incident:
+    since = int(incident.since) - CLOCK_SKEW_S
+    new = moments.node_readings(node, incident.sighting, since, now, blind_since)
+    return incident._replace(moments=moments.joined(incident.moments, new), sighting=moments.sighting(node))
+
+
 def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
     """The incident with what its trigger, or an Event, says of its fault; what the node showed is not overruled.
 
@@ -101,14 +107,10 @@ def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:
         first_check=incident.first_check or check,
     )
     if isinstance(time, (int, float)) and time > 0 and check and not incident.fault_time:
-        known = known._replace(fault_time=float(time))
+        # A time without a fraction is one whose fraction was cut off.
+        said = Reading(moments.FAULT, float(time), time if time % 1 else time + 1.0, "what was said of it")
+        known = known._replace(fault_time=float(time), moments=moments.joined(known.moments, [said]))
     return known
-
-
-def _with_moments(incident: Incident, node: Object, now: float, blind_since: float) -> Incident:
-    since = int(incident.since) - CLOCK_SKEW_S
-    new = moments.node_readings(node, incident.sighting, since, now, blind_since)
-    return incident._replace(moments=moments.joined(incident.moments, new), sighting=moments.sighting(node))
 
 
 def _with_first_fault(

@@ -72,7 +72,7 @@ def sighting(node: Object) -> Sighting:
 
 def node_readings(node: Object, before: Sighting, since: float, now: float, blind_since: float) -> Iterator[Reading]:
     """What a version of the node tells. Stamps from before `since` belong to another incident. `blind_since` is when
-    nvsx stopped seeing, if it did not see what lay between (else `now`).
+    sight of the node was lost, if what lay between was not seen (else `now`).
     """
     for reading in _stamps(node):
         if reading.latest >= since:

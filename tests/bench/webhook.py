@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.inboxes import MemoryInbox, receiving
+from tests.trust.daemons import WAITING, ServedDaemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +27,41 @@ IDLE = 1000
 
 
 def measure() -> dict[str, object]:
-    """The listener before an inbox in memory that takes 2 ms to commit; clients run in a process of their own."""
+    """Clients run in a process of their own. `listener` has an inbox in memory that takes 2 ms to commit; `daemon` is
+    `nvsx serve` as it is used, with its ledger on this disk: what is new to it starts a run.
+    """
     with tempfile.TemporaryDirectory() as folder, receiving(MemoryInbox(commit_s=0.002), Path(folder)) as reception:
-        port = reception.port
-        return {
-            "steady": _elsewhere(steady, port),
-            "burst": _elsewhere(burst, port),
-            "health_beside_idle_clients": _elsewhere(idle, port),
+        listener = {
+            "new_incidents": _elsewhere(new_incidents, reception.port),
+            "burst": _elsewhere(burst, reception.port),
+            "health_beside_idle_clients": _elsewhere(idle, reception.port),
         }
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = ServedDaemon(Path(folder), ["node-0"], WAITING)
+        try:
+            asyncio.run(daemon.start())
+            served = {
+                "known_incident": _elsewhere(known_incident, daemon.port),
+                "burst": _elsewhere(burst, daemon.port),
+                "health_beside_idle_clients": _elsewhere(idle, daemon.port),
+            }
+        finally:
+            daemon.end()
+    return {"listener": listener, "daemon": served}
 
 
-def steady(port: int) -> dict[str, object]:
-    """Accepts per second over kept connections, each one incident of its own."""
+def new_incidents(port: int) -> dict[str, object]:
+    """Each delivery another incident."""
+    return steady(port, lambda number, count: f"node-{number}-{count}")
+
+
+def known_incident(port: int) -> dict[str, object]:
+    """Each delivery more evidence of one incident."""
+    return steady(port, lambda number, count: "node-0")
+
+
+def steady(port: int, node: Callable[[int, int], str]) -> dict[str, object]:
+    """Accepts per second over kept connections."""
     until = time.perf_counter() + SECONDS
     taken: list[float] = []
 
@@ -45,7 +70,7 @@ def steady(port: int) -> dict[str, object]:
             count = 0
             while (began := time.perf_counter()) < until:
                 count += 1
-                client.sendall(request(f"node-{number}-{count}"))
+                client.sendall(request(node(number, count)))
                 answered(client)
                 taken.append(time.perf_counter() - began)
 

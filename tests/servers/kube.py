@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.sim import simulate
 from nvsx.sim.apiserver import ApiServer
+from nvsx.sim.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -115,6 +116,12 @@ class KubeServer:
         if world is not None:
             self.server = ApiServer(world, port=self.server.port, **self._options)
         self.run(self.server.__aenter__())
+
+    def forbid(self, *verbs: str, resource: str) -> Callable[[], None]:
+        """Take rights away; returns what gives them back."""
+        taken = self.do(lambda: fault(self.world, {"kind": "forbidden", "verbs": verbs, "resources": [resource]}))
+        self.do(taken.begin)
+        return lambda: self.do(taken.end)
 
     def patch_node(self, name: str, body: dict[str, Any]) -> None:
         self.do(lambda: self.world.patch(self.world.resources.named("nodes"), name, "", body))

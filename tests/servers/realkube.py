@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nvsx.ports import ApiPath
 from nvsx.sim.resources import CRDS
+from tests.servers.kube import KubeServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nvsx.sim.resources import Resource
@@ -82,6 +84,7 @@ class RealKube:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End both, the server first."""
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
@@ -102,8 +105,20 @@ class RealKube:
         binding |= {"roleRef": reference, "subjects": subjects}
         for plural, thing in (("clusterroles", role), ("clusterrolebindings", binding)):
             path = f"/apis/{group}/v1/{plural}"
-            if self.ask("PUT", f"{path}/nvsx", thing)[0] == 404:
+            status, found = self.ask("PUT", f"{path}/nvsx", thing)
+            if status == 404:
                 self.must("POST", path, thing)
+            else:
+                assert status < 300, found
+
+    def wait_until_forbidden(self, verb: str, resource: str) -> None:
+        """Rights are cached for a moment."""
+        spec = {"user": "nvsx", "resourceAttributes": {"verb": verb, "resource": resource}}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        deadline = time.monotonic() + PATIENCE_S
+        while self.must("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def ask(self, method: str, path: str, body: Any = None, form: str = "application/json") -> tuple[int, Any]:
         """Status and document of one request by the administrator."""
@@ -280,6 +295,59 @@ class Mirror:
     def _note(self, resource: Resource, thing: dict[str, Any]) -> None:
         metadata = thing["metadata"]
         self._known[resource.plural, metadata.get("namespace", ""), metadata["name"]] = thing
+
+
+class MirroredKube(KubeServer):
+    """A scenario's cluster that is a real one: what happens in the World happens there. `simulated_env` leads to the
+    simulator's own server, which shows the same.
+    """
+
+    def __init__(self, scenario: str, directory: Path, real: RealKube, *, speed: float = 1.0) -> None:
+        super().__init__(scenario, directory, speed=speed)
+        self._real = real
+        self._mirror: Mirror
+        self._following: asyncio.Task[None]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return self._real.env
+
+    @property
+    def simulated_env(self) -> dict[str, str]:
+        return super().env
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._mirror = Mirror(self.world, self._real)
+
+        def begin() -> None:
+            self._mirror.copy()
+            self._following = asyncio.get_running_loop().create_task(self._mirror.follow())
+
+        self.do(begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        async def end() -> None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+
+        try:
+            failed = self._following.exception() if self._following.done() else None
+            self.run(end())
+        finally:
+            super().__exit__()
+        assert failed is None, failed
+
+    def forbid(self, *verbs: str, resource: str) -> Callable[[], None]:
+        kept = [verb for verb in READER_RULES[0]["verbs"] if verb not in verbs]
+        others = ["namespaces", "pods", "events", "configmaps", "secrets"]
+        without = [{**READER_RULES[0], "resources": [one for one in others if one != resource]}]
+        if kept:
+            without.append({"apiGroups": [""], "resources": [resource], "verbs": kept})
+        self._real.grant(without)
+        self._real.wait_until_forbidden(verbs[0], resource)
+        return lambda: self._real.grant(READER_RULES)
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

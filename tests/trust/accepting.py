@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from nvsx.admission import Occasion
+from nvsx.errors import EnvironmentUnusable
 from nvsx.ledger import Ledger, NewRun
 
 
@@ -16,7 +17,12 @@ async def main(directory: Path, count: int) -> None:
 
     async def accept(number: int) -> None:
         run_id, node = f"20260101-000000-{number:04x}", f"gpu-{number}"
-        admitted = await ledger.admit(Occasion("x", 1.0, node=node, runbook="r"), run=NewRun(run_id, "r", "text", node))
+        occasion = Occasion("x", 1.0, node=node, runbook="r")
+        try:
+            admitted = await ledger.admit(occasion, run=NewRun(run_id, "r", "text", node))
+        except EnvironmentUnusable as error:
+            os.write(1, f"refused {run_id} {error.message}\n".encode())
+            return
         os.write(1, f"accepted {admitted.run_id}\n".encode())
 
     for number in range(count):

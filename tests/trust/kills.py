@@ -31,7 +31,10 @@ LIVES_PER_LEDGER = 100
 
 PATIENCE_S = 60.0
 
+SLOW = "EffectStarted of quarantine/finally"
+
 FEW = {
+    SLOW,
     "admission",
     "RunBegan",
     "EffectIntended action action of remediate",
@@ -55,13 +58,22 @@ class Figures:
     undeclared: int = 0  # effects of which the journal knows nothing
     unlisted: int = 0  # unknown effects that `nvsx status` does not name
     final_missing: int = 0  # runs whose postmortem neither ran once nor is unknown
+    overlapped: int = 0  # attempts that went on while the next one was at work
     left: int = 0  # processes that outlived everything
     most_unknown_per_kill: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        bad = self.lost + self.repeated + self.undeclared + self.unlisted + self.final_missing + self.left
+        bad = (
+            self.lost
+            + self.repeated
+            + self.undeclared
+            + self.unlisted
+            + self.final_missing
+            + self.overlapped
+            + self.left
+        )
         return not bad and not self.notes and self.most_unknown_per_kill <= 1.0
 
     def add(self, other: Figures) -> None:
@@ -97,11 +109,15 @@ def at_every_point(on_unknown: str = "fail", only: Callable[[str], bool] = lambd
         for moment in ("before", "after"):
             with directory_for_one() as directory:
                 places = Places.make(Path(directory))
+                slow = label == SLOW and moment == "after"
+                if slow:  # the hook is still at work when the next life begins
+                    Path(f"{places.log}.slow").touch()
                 trap = Trap(number, moment)
                 code = ended(forked(lambda places=places, trap=trap: live(places, trap, 1, on_unknown)))  # type: ignore[misc]
                 if code != -signal.SIGKILL:
                     found.notes.append(f"{moment} {label}: the victim ended with {code}")
                 _finish(places, on_unknown, found)
+                time.sleep(0.5 if slow else 0.0)
                 found.add(judged(places, 1, f"{moment} {label}"))
     return found
 
@@ -109,6 +125,7 @@ def at_every_point(on_unknown: str = "fail", only: Callable[[str], bool] = lambd
 def at_random(count: int, seed: int, on_unknown: str = "fail") -> Figures:
     """Kill at random moments, each restart the next victim."""
     points(on_unknown)
+    mean_s = 0.5 * duration(on_unknown)
     rng = random.Random(seed)
     found = Figures()
     while count > 0:
@@ -119,7 +136,7 @@ def at_random(count: int, seed: int, on_unknown: str = "fail") -> Figures:
             killed = 0
             while killed < lives:
                 child = forked(lambda places=places: live(places, Trap(), 1000, on_unknown))  # type: ignore[misc]
-                time.sleep(rng.expovariate(1 / 0.05))
+                time.sleep(rng.expovariate(1 / mean_s))
                 os.kill(child, signal.SIGKILL)
                 code = ended(child)
                 killed += code == -signal.SIGKILL
@@ -129,6 +146,15 @@ def at_random(count: int, seed: int, on_unknown: str = "fail") -> Figures:
             _finish(places, on_unknown, found)
             found.add(judged(places, killed, f"seed {seed}"))
     return found
+
+
+def duration(on_unknown: str) -> float:
+    """How long one undisturbed run takes now, on this machine and with what else it does."""
+    with directory_for_one() as directory:
+        places = Places.make(Path(directory))
+        began = time.monotonic()
+        assert ended(forked(lambda: live(places, Trap(), 1, on_unknown))) == 0
+        return time.monotonic() - began
 
 
 def directory_for_one() -> tempfile.TemporaryDirectory[str]:
@@ -149,6 +175,7 @@ def judged(places: Places, kills: int, what: str) -> Figures:
     found = Figures(kills=kills)
     accepted = set(places.accepted.read_text().split()) if places.accepted.exists() else set()
     log = places.log.read_text().splitlines() if places.log.exists() else []
+    found.overlapped = overlaps(log)
     begun = Counter(tuple(line.split()[1:]) for line in log if line.startswith("begin "))
     ledger = Ledger.open(places.state)
     try:
@@ -186,9 +213,22 @@ def judged(places: Places, kills: int, what: str) -> Figures:
     finally:
         ledger.close()
     found.most_unknown_per_kill = found.unknown / kills if kills else float(found.unknown)
-    if found.lost or found.repeated or found.undeclared or found.unlisted or found.left:
+    if found.lost or found.repeated or found.undeclared or found.unlisted or found.overlapped or found.left:
         found.notes.append(f"{what}: {found}")
     return found
+
+
+def overlaps(log: list[str]) -> int:
+    """How many attempts came to their end after a later one had begun."""
+    latest: dict[str, int] = {}
+    count = 0
+    for line in log:
+        what, key, attempt = line.split()
+        if what == "begin":
+            latest[key] = int(attempt)
+        else:
+            count += int(attempt) < latest.get(key, 0)
+    return count
 
 
 def forked(work: Callable[[], None]) -> int:

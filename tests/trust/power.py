@@ -26,6 +26,7 @@ _SAID = re.compile(r'^1<[^>]*>, "((?:\\x[0-9a-f]{2})*)"')
 class Call(NamedTuple):
     name: str
     text: str
+    result: int
 
 
 class Found(NamedTuple):
@@ -33,16 +34,18 @@ class Found(NamedTuple):
 
     answers: int
     lost: list[str]
-    syncs: int
+    refused: list[str]
 
 
-def traced(directory: Path, count: int) -> list[Call]:
-    """The calls of a process that accepts incidents, in the order in which they ended."""
+def traced(directory: Path, count: int, *inject: str) -> list[Call]:
+    """The calls of a process that accepts incidents in `directory/state`, in the order in which they ended. `inject`
+    are strace's words for calls that are to fail.
+    """
     log = directory / "strace"
     state = directory / "state"
-    state.mkdir()
+    failing = [word for each in inject for word in ("-e", f"inject={each}")]
     subprocess.run(
-        ["strace", "-f", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(log),
+        ["strace", "-f", "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", *failing, "-o", str(log),
          sys.executable, "-m", "tests.trust.accepting", str(state), str(count)],
         stdout=subprocess.DEVNULL, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
@@ -51,55 +54,63 @@ def traced(directory: Path, count: int) -> list[Call]:
         if unfinished := _UNFINISHED.match(line):
             begun[unfinished[1]] = unfinished[3]
         elif resumed := _RESUMED.match(line):
-            calls.append(Call(resumed[2], begun.pop(resumed[1], "") + resumed[3]))
+            calls.append(Call(resumed[2], begun.pop(resumed[1], "") + resumed[3], int(resumed[4])))
         elif call := _CALL.match(line):
-            calls.append(Call(call[1], call[2]))
+            calls.append(Call(call[1], call[2], int(call[3])))
     return calls
 
 
-def replay(calls: list[Call], state: Path, scratch: Path) -> Found:
-    """At every answer, build the files as a disk that keeps only what was synced has them, and look for the run."""
-    written: dict[str, bytearray] = {}
-    durable: dict[str, bytes] = {}
-    base = str(state)
-    answers, lost, syncs = 0, [], 0
-    for call in calls:
+class Disk:
+    """The files below a directory as they are, and as they would be after a power loss."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = str(base)
+        self.durable = {str(file): file.read_bytes() for file in base.iterdir() if file.is_file()}
+        self._written = {path: bytearray(data) for path, data in self.durable.items()}
+
+    def apply(self, call: Call) -> None:
+        """One call that succeeded."""
         if call.name == "pwrite64" and (match := _PWRITE.match(call.text)):
             path, data, offset = _text(match[1]), _bytes(match[2]), int(match[3])
-            if path.startswith(base):
-                held = written.setdefault(path, bytearray())
+            if path.startswith(self._base):
+                held = self._written.setdefault(path, bytearray())
                 held.extend(bytes(max(0, offset + len(data) - len(held))))
                 held[offset : offset + len(data)] = data
         elif call.name in ("fsync", "fdatasync") and (match := _ON_FILE.match(call.text)):
             path = _text(match[1])
-            if path in written:
-                durable[path] = bytes(written[path])
-                syncs += 1
-        elif call.name == "link":
-            source, target = (_bytes(part).decode() for part in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', call.text))
-            if source in written:
-                written[target], durable[target] = written[source], durable.get(source, b"")
-        elif call.name == "write" and (match := _SAID.match(call.text)):
-            for word in _bytes(match[1]).decode().split("\n"):
-                if word.startswith("accepted "):
-                    answers += 1
-                    if not _knows(durable, base, scratch, word.split()[1]):
-                        lost.append(word.split()[1])
-    return Found(answers, lost, syncs)
+            if path in self._written:
+                self.durable[path] = bytes(self._written[path])
+
+    def knows(self, run_id: str) -> bool:
+        """Whether the ledger that is left knows a run."""
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("ledger.db", "ledger.db-wal"):
+                if f"{self._base}/{name}" in self.durable:
+                    (Path(directory) / name).write_bytes(self.durable[f"{self._base}/{name}"])
+            try:
+                connection = sqlite3.connect(Path(directory) / "ledger.db")
+                found = connection.execute("SELECT count(*) FROM runs WHERE id = ?", (run_id,)).fetchone()[0]
+                connection.close()
+            except sqlite3.Error:
+                return False
+            return bool(found)
 
 
-def _knows(durable: dict[str, bytes], base: str, scratch: Path, run_id: str) -> bool:
-    with tempfile.TemporaryDirectory(dir=scratch) as directory:
-        for name in ("ledger.db", "ledger.db-wal"):
-            if f"{base}/{name}" in durable:
-                (Path(directory) / name).write_bytes(durable[f"{base}/{name}"])
-        try:
-            connection = sqlite3.connect(Path(directory) / "ledger.db")
-            found = connection.execute("SELECT count(*) FROM runs WHERE id = ?", (run_id,)).fetchone()[0]
-            connection.close()
-        except sqlite3.Error:
-            return False
-        return bool(found)
+def replay(calls: list[Call], disk: Disk) -> Found:
+    """At every answer, look for its run on a disk that keeps only what was synced until then."""
+    answers, lost, refused = 0, [], []
+    for call in calls:
+        said = _SAID.match(call.text) if call.name == "write" else None
+        if call.result >= 0 and not said:
+            disk.apply(call)
+        for line in _bytes(said[1]).decode().splitlines() if said else ():
+            word, _, rest = line.partition(" ")
+            if word == "refused":
+                refused.append(rest)
+            elif word == "accepted":
+                answers += 1
+                lost += [] if disk.knows(rest) else [rest]
+    return Found(answers, lost, refused)
 
 
 def _bytes(escaped: str) -> bytes:

@@ -56,6 +56,7 @@ class Request(NamedTuple):
     keep_s: float = KEEP_S
     tokens: tuple[Path, ...] = ()
     tls: tuple[Path, Path] | None = None
+    metrics_file: Path | None = None
 
     @property
     def polls(self) -> bool:
@@ -78,6 +79,7 @@ class Service:
         self.request = request
         self.settings = settings
         self.clock = clock
+        self.began = clock.now()
         self.tally = Tally()
         self.environment = process_environment(settings)
         self.environment.setdefault("PATH", DEFAULT_PATH)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nvsx.app.daemon.front import Front
+from nvsx.app.daemon.hearing import Hearing
 from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
     from nvsx.app.daemon.core import Daemon
     from nvsx.triggers.healthsource import SourceState
-    from nvsx.triggers.listener import Heard, Listener
+    from nvsx.triggers.listener import Listener
 
 SWEEP_PATIENCE_S = 60.0
 """How long a sweep looks at the cluster at most, before it says that it is blind."""
 
 LISTENER_GRACE_S = 5.0
+
+METRICS_S = 15.0
+"""How often the metrics file is written."""
 
 READY_S = 8.0
 """How long `ready` waits for the first look at the nodes; after that it is blindness, which is said by itself."""
@@ -86,7 +90,7 @@ async def serve(service: Service) -> int:
 
 async def _serve(service: Service, daemon: Daemon, signals: Signals) -> None:
     daemon.start()
-    listener = None
+    listener, metrics = None, None
     work = asyncio.create_task(daemon.run())
     try:
         listener = _listen(service, daemon) if service.request.listens else None
@@ -94,13 +98,17 @@ async def _serve(service: Service, daemon: Daemon, signals: Signals) -> None:
             async with asyncio.timeout(READY_S):
                 await daemon.fleet.looked.wait()
         _tell_ready(service, daemon)
+        if service.request.metrics_file:
+            metrics = asyncio.create_task(_keep_metrics(service, daemon, listener))
         await _until_stopped(service, daemon, listener, signals, work)
     finally:
         if listener:
             daemon.tools.gate.stopping = True  # what comes in now is told to come again
             await listener.stop(LISTENER_GRACE_S)
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        tasks = [task for task in (work, metrics) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         stop = asyncio.create_task(daemon.stop(service.request.grace_s))
         hurry = asyncio.create_task(signals.at_once.wait())
         await asyncio.wait([stop, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -149,24 +157,16 @@ def _listen(service: Service, daemon: Daemon) -> Listener:
 
     request, log = service.request, service.log
 
-    def heard(one: Heard) -> None:
-        if one.status >= 300:
-            log.warn(f"{one.peer} posted to {one.source}: {one.status} {one.verdict}: {one.reason}", topic="trigger")
-
-    def defect(error: Exception) -> None:
-        log.say(f"a request could not be answered: {type(error).__name__}: {error}", level="error")
-
-    ledger = daemon.tools.ledger
-    front = Front(daemon, lambda: drills(ledger), service.clock.now())
+    hearing = Hearing(log, service.clock)
     listener = Listener(
-        front,
+        _front(service, daemon),
         service.clock,
         daemon.project.config.sources,
         service.root,
         tokens=request.tokens,
-        on_heard=heard,
+        on_heard=hearing.heard,
         on_note=log.warn,
-        on_defect=defect,
+        on_defect=hearing.defect,
     )
     certificate = Certificate(*request.tls) if request.tls else None
     urls = listener.start(request.host, request.port, certificate)
@@ -174,6 +174,37 @@ def _listen(service: Service, daemon: Daemon) -> Listener:
     for warning in listener.warnings(request.host):
         log.warn(warning)
     return listener
+
+
+def _front(service: Service, daemon: Daemon) -> Front:
+    ledger = daemon.tools.ledger
+    return Front(daemon, lambda: drills(ledger), service.began)
+
+
+async def _keep_metrics(service: Service, daemon: Daemon, listener: Listener | None) -> None:
+    """Write the metrics file again and again; what keeps it from being written is said once."""
+    said = ""
+    while True:
+        trouble = await _write_metrics(service, daemon, listener)
+        if trouble != said:
+            service.log.warn(trouble or "the metrics file is written again")
+            said = trouble
+        await asyncio.sleep(METRICS_S)
+
+
+async def _write_metrics(service: Service, daemon: Daemon, listener: Listener | None = None) -> str:
+    """Put the metrics of now into the file that was asked for; why that could not be, or ""."""
+    file = service.request.metrics_file
+    if not file:
+        return ""
+    from nvsx.app.metricsfile import write_metrics
+
+    figures = await _front(service, daemon).metrics()
+    try:
+        await asyncio.to_thread(write_metrics, file, {**figures, **(listener.figures() if listener else {})})
+    except NvsxError as error:
+        return error.message
+    return ""
 
 
 def _tell_ready(service: Service, daemon: Daemon) -> None:
@@ -206,11 +237,18 @@ async def sweep(service: Service) -> int:
             blind = state is None or state.blind
             await _decide(daemon)
             unable = bool(daemon.intake.trouble)  # to write down what was decided: the next sweep decides again
+            _complain(service, await _write_metrics(service, daemon))
         await _finish(service, daemon, signals)
+        await _write_metrics(service, daemon)
         return signals.code or exit_code(daemon.runs.ended, blind=blind or unable)
     finally:
         await service.close()
         signals.close()
+
+
+def _complain(service: Service, trouble: str) -> None:
+    if trouble:
+        service.log.warn(trouble)
 
 
 async def _look(daemon: Daemon) -> SourceState | None:

@@ -277,6 +277,11 @@ def _enders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=64, thread_name_prefix="nvsx-end")
 
 
+# A fork has none of its parent's threads to wait for, and does not inherit that orphans come to it.
+os.register_at_fork(after_in_child=_enders.cache_clear)
+os.register_at_fork(after_in_child=_prepare.cache_clear)
+
+
 def _wait_in_thread(
     process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, gone: Callable[[], None]
 ) -> None:

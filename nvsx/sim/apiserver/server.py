@@ -18,6 +18,7 @@ from nvsx.sim.apiserver.writing import write
 from nvsx.sim.status import STATUS, BadRequest, NotSimulated, TooManyRequests, status_object
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
@@ -35,16 +36,18 @@ class ApiServer:
     """Serves `world` on 127.0.0.1 while it is entered: `async with ApiServer(world) as server`.
 
     `port` 0 takes a free one and keeps it, so that a server that is entered again is the same server restarted.
-    `tls` serves https; `upgrade` takes over connections that ask for another protocol (exec). `asked` are the requests
-    that came, as `METHOD target`, oldest first.
+    `listening` is a socket that listens already, whichever network it is in. `tls` serves https; `upgrade` takes over
+    connections that ask for another protocol (exec). `asked` are the requests that came, as `METHOD target`, oldest
+    first.
     """
 
     def __init__(
         self, world: World, *, port: int = 0, tls: ssl.SSLContext | None = None, bookmark_s: float = BOOKMARK_S,
-        upgrade: Upgrade | None = None,
+        upgrade: Upgrade | None = None, listening: socket.socket | None = None,
     ) -> None:  # fmt: skip
         self.world = world
         self.port = port
+        self._listening = listening
         self.asked: list[str] = []
         self._tls = tls
         self._upgrade = upgrade
@@ -74,7 +77,10 @@ class ApiServer:
         path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     async def __aenter__(self) -> ApiServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        if self._listening:
+            self._server = await asyncio.start_server(self._serve, sock=self._listening, ssl=self._tls)
+        else:
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -57,7 +57,7 @@ post() {
 
 slack() {
     [[ -n ${SLACK_WEBHOOK_URL:-} ]] || return 0
-    post slack "$SLACK_WEBHOOK_URL" '' "{\"text\": $(json "$1")}" || true
+    post slack "$SLACK_WEBHOOK_URL" '' "{\"text\": $(json "$drill$1")}" || true
 }
 
 # What every page and ticket says of the incident, as the members of a JSON object.
@@ -139,9 +139,9 @@ jira() {
 
 # page warning|critical SUMMARY: whoever is on call, and the ticket.
 page() {
-    pagerduty trigger "$1" "$2"
-    opsgenie trigger "$1" "$2"
-    jira trigger "$1" "$2"
+    pagerduty trigger "$1" "$drill$2"
+    opsgenie trigger "$1" "$drill$2"
+    jira trigger "$1" "$drill$2"
 }
 
 # resolve TEXT: closes what `page` opened.
@@ -150,6 +150,10 @@ resolve() {
     opsgenie resolve info "$1"
     jira resolve info "$1"
 }
+
+# Whoever is told of a rehearsal (nvsx drill --page) must not take it for an incident.
+drill=""
+[[ ${NVSX_DRILL:-0} != 1 ]] || drill="[drill] "
 
 # The last line of a hook: 78 when no channel is configured, 1 when one of them failed.
 told() {
