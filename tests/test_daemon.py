@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nvsx.admission import BY_HAND, Occasion
 from nvsx.app.daemon.runs import Runs
 from nvsx.config import Config, Heartbeat, Limits, Silence
 from nvsx.errors import EnvironmentUnusable, Forbidden, Unreachable
-from nvsx.ledger import Ledger
+from nvsx.journal import RunBegan
+from nvsx.ledger import Ledger, NewRun
 from tests.bench.volume import feed
 from tests.daemon_story import QUICK, SLOW, STALLED, STORM, UNHANDLED, XID, Place, runbooks
 from tests.story import T0
@@ -682,6 +685,50 @@ def test_a_run_that_cannot_be_carried_out_is_over_and_hurts_no_other(
     assert place.started() == ["page.sh gpu-2"]
     assert any("was given up: no space" in text for text in place.said())
     assert place.ledger().runs(unfinished=True) == []
+
+
+def test_a_run_that_a_person_began_is_that_persons_to_resume(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        ledger = Ledger.open(tmp_path / "state", clock=place.clock)
+        new = NewRun("20260821-100000-0001", "xid", place.books["xid"].text, "gpu-1")
+        occasion = Occasion(BY_HAND, T0, node="gpu-1", runbook="xid")
+        await ledger.begin_by_hand(occasion, new, cluster="cluster-1")
+        await ledger.append(RunBegan(new.run_id, T0, "xid", new.runbook_text, "gpu-1", "cluster-1"))
+        ledger.close()
+        async with place.daemon():
+            await asyncio.sleep(60)
+
+    place.play(story)
+    assert place.started() == []
+    assert len(place.ledger().runs(unfinished=True)) == 1
+
+
+def test_what_is_old_is_forgotten_and_what_is_unfinished_is_not(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK, slow=SLOW.replace('"79"', '"48"')))
+    place.node("gpu-1", "gpu-2")
+    runs = tmp_path / "state" / "runs"
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(30)
+            place.release("gpu-1")
+            place.quarantine("gpu-2", place.fault("gpu-2", code="48"), code="48")
+            await asyncio.sleep(30)
+        for entry in runs.iterdir():  # their clock is the machine's
+            os.utime(entry, (T0, T0))
+        await asyncio.sleep(100 * 86400)
+        async with place.daemon():
+            await asyncio.sleep(60)
+
+    place.play(story)
+    (left,) = place.ledger().runs()
+    assert left.node == "gpu-2"
+    assert [entry.name for entry in runs.iterdir()] == [left.id]
 
 
 def test_a_week_in_small(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_sigterm_waits_for_the_hook_and_leaves_the_rest_to_the_next_start(site: 
     site.let_go()
     assert daemon.wait(20) == 0
     assert site.effects == ["begin xid detect gpu-1", "end xid detect gpu-1"], "no postmortem: the run goes on later"
-    assert "1 runs go on at the next start" in site.said()
+    assert "1 run goes on at the next start" in site.said()
     daemon = site.poll()
     site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
     site.after("end xid postmortem gpu-1")
@@ -265,7 +265,7 @@ def test_the_file_is_replaced_by_cp_under_a_running_daemon(site: Site, tmp_path:
     break_node(site, "gpu-1")
     site.after("end xid detect gpu-1")
     daemon.send_signal(signal.SIGHUP)
-    wait_for(lambda: "reloaded: 1 runbooks" in site.said(), "reloaded")
+    wait_for(lambda: "reloaded: 1 runbook" in site.said(), "reloaded")
     url = next(word for word in site.said().split() if word.startswith("http://"))
     body = json.dumps({"runbook": "xid", "target_node": "gpu-2"}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})

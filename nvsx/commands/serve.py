@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="for cron: one sweep, run what it finds, end")
     parser.add_argument("--grace", type=_grace, default=30.0, metavar="TIME", help="wait for hooks at the end (30s)")
     parser.add_argument("--max-hooks", type=_count, default=0, metavar="N", help="hooks and actions at once (16)")
+    parser.add_argument(
+        "--keep", type=_keep, default=90 * 86400.0, metavar="TIME", help="keep ended runs so long (90d)"
+    )
     parser.add_argument("--bundled", action="store_true", help="serve the bundled example runbooks")
     parser.add_argument("--metrics-file", metavar="FILE", help="metrics for node_exporter's textfile collector, *.prom")
     parser.add_argument("--output", choices=("text", "jsonl"), default="text", help="form of the log on stdout (text)")
@@ -87,6 +90,7 @@ def _request(args: argparse.Namespace) -> Request:
         bundled=args.bundled,
         grace_s=args.grace,
         max_hooks=args.max_hooks,
+        keep_s=args.keep,
         tokens=tuple(Path(file).absolute() for file in args.token_file),
         metrics_file=Path(args.metrics_file).absolute() if args.metrics_file else None,
         tls=(Path(args.tls_cert).absolute(), Path(args.tls_key).absolute()) if args.tls_cert else None,
@@ -121,6 +125,12 @@ def _interval(text: str) -> float:
 
 def _grace(text: str) -> float:
     return _refusing(_seconds, text, "a time; give seconds, or a duration such as 30s")
+
+
+def _keep(text: str) -> float:
+    from nvsx.durations import parse_duration
+
+    return max(86400.0, _refusing(parse_duration, text, "a time; give one such as 90d"))
 
 
 def _port(text: str) -> int:

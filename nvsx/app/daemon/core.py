@@ -6,12 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.admission import Incident, closes
+from nvsx.admission import BY_HAND, Incident, closes
 from nvsx.app.daemon.alarms import Alarms
 from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
+from nvsx.app.daemon.retention import KEEP_S, forget_old
 from nvsx.app.daemon.runs import Ground, Runs, Tools
 from nvsx.app.daemon.watch import Watch
 from nvsx.errors import NvsxError
@@ -41,6 +42,7 @@ class Options(NamedTuple):
     polls: bool = True
     poll_s: float = 10.0
     adopt: bool = False
+    keep_s: float = KEEP_S
 
 
 class Daemon:
@@ -119,20 +121,22 @@ class Daemon:
             await self._end_tasks()
 
     async def take_up(self) -> int:
-        """Go on with what nobody runs: queued runs, and those whose process is gone."""
+        """Go on with what nobody runs: queued runs, and those whose process is gone. What a person began by hand is
+        that person's to resume.
+        """
         ledger = self.tools.ledger
         if all(ledger.owns(row) for row in ledger.unfinished()):
             return 0
-        rows = [row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster]
-        return await self.runs.take_up(rows)
+        rows = (row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster)
+        return await self.runs.take_up([row for row in rows if row.source != BY_HAND and not row.drill])
 
     async def stop(self, grace_s: float) -> None:
         """Begin nothing more, wait for hooks under way, and leave the rest to the next start."""
         tools = self.tools
-        going = len(self.runs.active)
         if tools.gate.running:
-            tools.log.say(f"stopping: waiting up to {grace_s:g} s for {tools.gate.running} hooks or actions")
+            tools.log.say(f"stopping: waiting up to {grace_s:g} s for {tools.gate.running} processes of runs")
         whole = await tools.gate.stop(grace_s)
+        going = len(self.runs.active)
         await self._end_tasks()
         await self.runs.stop()
         await self.alarms.stop()
@@ -142,7 +146,7 @@ class Daemon:
         tools.gate.shut = False  # the last words are the daemon's own
         if going:
             cut = "" if whole else "; what did not end in time counts as unknown"
-            tools.log.say(f"{going} runs go on at the next start{cut}")
+            tools.log.say(f"{going} run{' goes' if going == 1 else 's go'} on at the next start{cut}")
 
     async def _end_tasks(self) -> None:
         for task in self._tasks:
@@ -192,12 +196,13 @@ class Daemon:
             self.runs.cancel(run_id)
 
     async def tidy(self) -> None:
-        """Close incidents that are over."""
+        """Close incidents that are over, and forget what is old."""
         ledger, now = self.tools.ledger, self.tools.clock.now()
         self.desk.storm = storms.after(self.desk.storm, now, self.project.config.limits)
         for row in ledger.incidents():
             if row.cluster == self.ground.cluster and self._is_over(row, now):
                 await ledger.close_incident(row.id, now)
+        await forget_old(ledger, self.ground.base / "runs", self.tools.clock, self.options.keep_s)
 
     def _is_over(self, row: IncidentRow, now: float) -> bool:
         incident = Incident(row.id, row.node, row.runbook, row.run_id, row.opened, row.closed, row.session,

@@ -13,6 +13,7 @@ from nvsx.app.daemon.core import Daemon, Options
 from nvsx.app.daemon.gate import Gate, GatedSink
 from nvsx.app.daemon.log import Log
 from nvsx.app.daemon.project import load_project
+from nvsx.app.daemon.retention import KEEP_S
 from nvsx.app.daemon.runs import Ground, Tools
 from nvsx.app.daemon.tally import Tally
 from nvsx.app.live import DEFAULT_PATH
@@ -52,6 +53,7 @@ class Request(NamedTuple):
     bundled: bool = False
     grace_s: float = 30.0
     max_hooks: int = 0  # 0: as nvsx.yaml has it
+    keep_s: float = KEEP_S
     tokens: tuple[Path, ...] = ()
     tls: tuple[Path, Path] | None = None
     metrics_file: Path | None = None
@@ -99,14 +101,19 @@ class Service:
 
     def introduce(self) -> None:
         """Say what this daemon works by, before anything else."""
-        books = len(self.project.runbooks)
         where = "the bundled library" if self.settings.bundled else str(self.root)
-        self.log.say(f"project {where}: {books} runbook{'s' if books != 1 else ''}; state {self.base}")
+        self.log.say(f"project {where}: {counted(len(self.project.runbooks), 'runbook')}; state {self.base}")
         self.warn_of_missing(self.project)
 
     def warn_of_missing(self, project: Project) -> None:
+        """Say which variables hooks require and lack, before an incident does."""
+        lacking: dict[str, list[str]] = {}
         for script, names in project.missing.items():
-            self.log.warn(f"{script} requires {' '.join(names)}, which is not set", topic="environment")
+            for name in names:
+                lacking.setdefault(name, []).append(script.rpartition("/")[2])
+        for name, scripts in lacking.items():
+            more = f" and {len(scripts) - 4} more" if len(scripts) > 4 else ""
+            self.log.warn(f"{name} is not set; {', '.join(scripts[:4])}{more} cannot do without it", "environment")
 
     async def open(self) -> Daemon:
         """Connect, and make the daemon. Raises what cannot be helped by waiting; waits for a cluster otherwise."""
@@ -125,7 +132,7 @@ class Service:
             self.settings.namespace,
         )  # fmt: skip
         tools = Tools(ledger, view, self.clock, self.gate, sink, self.log)
-        options = Options(self.request.polls, self.request.poll_s, self.request.adopt)
+        options = Options(self.request.polls, self.request.poll_s, self.request.adopt, self.request.keep_s)
         return Daemon(
             ground, tools, self.project, options, self.tally,
             database=database if self.request.polls and self.request.events != "nodes" else None,
@@ -211,3 +218,8 @@ def exit_code(codes: list[int], *, blind: bool) -> int:
     if blind or Exit.BLIND in codes:
         return Exit.BLIND
     return Exit.FAILED if any(codes) else Exit.DONE
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.hearing import Hearing
-from nvsx.app.daemon.service import Service, alone, drills, exit_code
+from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _reload(service: Service, daemon: Daemon, listener: Listener | None) -> None
         service.log.say(f"not reloaded, the old runbooks stay: {facts}", level="error")
         return
     daemon.reload(project)
-    service.log.say(f"reloaded: {len(project.runbooks)} runbooks")
+    service.log.say(f"reloaded: {counted(len(project.runbooks), 'runbook')}")
     service.warn_of_missing(project)
 
 

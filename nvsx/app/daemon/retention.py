@@ -1,0 +1,44 @@
+"""What is old is forgotten, once a day: rows of the ledger, and the directories of runs that have ended long ago."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nvsx.clock import Clock
+    from nvsx.ledger import Ledger
+
+EVERY_S = 86400.0
+KEEP_S = 90 * 86400.0
+_PRUNED = "pruned"
+
+
+async def forget_old(ledger: Ledger, runs: Path, clock: Clock, keep_s: float) -> None:
+    """Forget what ended more than `keep_s` ago, unless that was done within a day.
+
+    Unfinished runs and open incidents are kept whatever their age. Raises EnvironmentUnusable as the ledger does.
+    """
+    now = clock.now()
+    if now < float(ledger.cursor(_PRUNED) or 0.0) + EVERY_S:
+        return
+    await ledger.prune(now - keep_s)
+    needed = frozenset(row.id for row in ledger.unfinished())
+    with clock.holding():
+        await asyncio.to_thread(_remove, runs, now - keep_s, needed)
+    await ledger.set_cursor(_PRUNED, str(now))
+
+
+def _remove(runs: Path, before: float, needed: frozenset[str]) -> None:
+    if not runs.is_dir():
+        return
+    for entry in runs.iterdir():
+        try:
+            old = entry.name not in needed and entry.stat().st_mtime < before
+        except OSError:
+            continue  # somebody else removed it
+        if old:
+            shutil.rmtree(entry, ignore_errors=True)
