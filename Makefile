@@ -8,7 +8,7 @@ WORKERS ?= 2
 SUITE := build/suite/jsonschema-4.26.0.tar.gz
 SOURCES := $(shell find nvsx schemas runbooks scripts -type f -not -path '*/__pycache__/*') build.py
 
-.PHONY: build test e2e lint types bench demo dist clean
+.PHONY: build test e2e lint types bench trust demo dist clean
 
 build: nvsx.pyz
 
@@ -41,6 +41,18 @@ types: $(VENV)/ready
 
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
+
+# Kill sweeps, deliveries and mutants, as figures: make trust COUNT=10000 for a release; SEED repeats a measurement.
+trust: $(VENV)/ready nvsx.pyz
+	@mkdir -p build
+	$(BIN)/python -m tests.trust $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json
+	@cat build/trust.json
+
+TRUST.md: build/trust.json
+	$(BIN)/python -m tests.trust.page $< >$@
+
+build/trust.json:
+	$(MAKE) trust
 
 demo: nvsx.pyz
 	./nvsx.pyz demo

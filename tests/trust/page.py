@@ -1,0 +1,63 @@
+"""`python -m tests.trust.page FIGURES.json`: the figures of `python -m tests.trust` as TRUST.md, on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HEAD = """\
+# What nvsx has survived
+
+Made by `make TRUST.md` from what `python -m tests.trust` measured; nothing here is typed by hand. Seed {seed}: the same
+seed draws the same kills and deliveries again (`make trust SEED={seed}`).
+"""
+TITLES = {
+    "kills": (
+        "SIGKILL at every moment of a run",
+        "A process that runs incidents is killed at each named point of its journal and at random moments, and started "
+        "again. What the hooks really did stands in a log of their own, with which the record is compared.",
+    ),
+    "deliveries": (
+        "Every sender, told once, run once",
+        "Senders that keep the real rules of retries deliver to a daemon that is killed meanwhile.",
+    ),
+    "mutants": (
+        "Tests that notice",
+        "One operator or constant of the modules that decide about runs is changed at a time; a test must fail.",
+    ),
+}
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The page; a measurement without a title is shown under its own name, so that none can be left out."""
+    parts = [HEAD.format(seed=figures["seed"])]
+    for name, found in figures.items():
+        if not isinstance(found, dict):
+            continue
+        title, text = TITLES.get(name, (name, ""))
+        verdict = "passed" if found.get("passed") else "**FAILED**"
+        parts.append(f"## {title}: {verdict}\n\n{text}\n\n{_table(found)}")
+    return "\n".join(parts)
+
+
+def _table(found: dict[str, Any], prefix: str = "") -> str:
+    rows = "".join(_rows(found, prefix))
+    return f"| Figure | Value |\n|---|---|\n{rows}"
+
+
+def _rows(found: dict[str, Any], prefix: str) -> list[str]:
+    rows: list[str] = []
+    for name, value in found.items():
+        words = f"{prefix}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            rows += _rows(value, f"{words}: ")
+        elif name != "passed":
+            shown = f"{value:,}" if isinstance(value, int | float) else str(value)
+            rows.append(f"| {words} | {shown} |\n")
+    return rows
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(json.loads(Path(sys.argv[1]).read_text())))
