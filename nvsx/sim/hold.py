@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PORTS = (25, 80, 443, 465, 587, 8080, 8443, 9093)
 """Where connections are taken and noted. To others they are refused, which holds them as well."""
 _PATIENCE_S = 5.0
+_DEEP = 80
 
 # Standard library alone; runs in the namespace that it makes, until its stdin ends.
 HELPER = '''"""Catches what a rehearsal's hooks would send, in a network of their own. Written by nvsx."""
@@ -160,8 +161,9 @@ class Hold:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         script = self._directory / "hold.py"
         script.write_text(HELPER, encoding="utf-8")
-        # Not below our own directory: a socket's path may have 107 bytes.
-        with tempfile.TemporaryDirectory(prefix="nvsx-") as private, socket.socket(socket.AF_UNIX) as door:
+        # Not below our own directory, nor a deep one for temporary files: a socket's path may have 107 bytes.
+        base = tempfile.gettempdir() if len(tempfile.gettempdir()) < _DEEP else "/tmp"  # noqa: S108 - mkdtemp's own
+        with tempfile.TemporaryDirectory(prefix="nvsx-", dir=base) as private, socket.socket(socket.AF_UNIX) as door:
             path = f"{private}/door"
             door.bind(path)
             door.listen(1)
