@@ -340,6 +340,23 @@ def test_only_one_owns_a_run_and_death_frees_it(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.parametrize(("directory", "files", "folder"), [(0o700, 0o600, 0o700), (0o770, 0o660, 0o770)])
+def test_a_group_shares_what_its_directory_shares(tmp_path: Path, directory: int, files: int, folder: int) -> None:
+    tmp_path.chmod(directory)
+    before = os.umask(0o077)
+    try:
+        ledger = Ledger.open(tmp_path)
+        admit(ledger)
+        assert asyncio.run(ledger.claim(RUN))
+        locks = [file for file in (tmp_path / "owners").iterdir() if file.is_file()]
+        modes = {file.stat().st_mode & 0o777 for file in (*tmp_path.glob("ledger.*"), *locks)}
+        assert modes == {files}
+        assert (tmp_path / "owners").stat().st_mode & 0o777 == folder
+        ledger.close()
+    finally:
+        os.umask(before)
+
+
 LIVING = """
 import asyncio, sys, time
 from pathlib import Path
