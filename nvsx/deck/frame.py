@@ -53,7 +53,9 @@ def _stacked(state: DeckState, columns: int, rows: int, now: float, view: View) 
     timeline = _timeline(state, columns, room - 2 * least, now, boxes=boxes)
     room -= len(timeline)
     chain_room = min(max(len(state.chain), 1), max(0, (room - edges) - max(least, room // 2)))
-    chain = _panel(panels.chain_rows(state, chain_room), columns, "NVSentinel", boxes=boxes) if chain_room > 0 else []
+    chain = (
+        _panel(panels.chain_rows(state, chain_room, now), columns, "NVSentinel", boxes=boxes) if chain_room > 0 else []
+    )
     room -= len(chain)
     return [*head, *timeline, *chain, *_output(state, columns, room, view, boxes=boxes), *foot]
 
@@ -67,7 +69,9 @@ def _wide(state: DeckState, columns: int, rows: int, now: float, view: View) -> 
     edges = 2 if boxes else 1
     timeline = _timeline(state, left_cells, room - edges - 3, now, boxes=boxes)
     chain_room = room - len(timeline) - edges
-    chain = _panel(_filled(panels.chain_rows(state, chain_room), chain_room), left_cells, "NVSentinel", boxes=boxes)
+    chain = _panel(
+        _filled(panels.chain_rows(state, chain_room, now), chain_room), left_cells, "NVSentinel", boxes=boxes
+    )
     left = [*timeline, *chain]
     right = _output(state, right_cells, room, view, boxes=boxes)
     body = [
@@ -181,6 +185,9 @@ def _clocks(state: DeckState, now: float) -> Row:
     parts: list[Span] = [Span(" ")]
     if state.began:
         parts.append(Span(f"run {panels.clock(end - state.began)}", GREY))
+    if state.trouble_since and not (state.finish and state.finish.mttr_s is not None):
+        incident = panels.clock((state.recovered_at or end) - state.trouble_since)
+        parts += [Span("  incident ", DIM), Span(incident, Style("green" if state.recovered_at else "white"))]
     if state.hooks_failed:
         count = state.hooks_failed
         parts.append(Span(f"  {count} hook{'s' if count > 1 else ''} failed", Style("yellow", bold=True)))

@@ -10,7 +10,7 @@ from nvsx.deck.styled import DIM, GREY, WHITE, Row, Span, Style, row
 from nvsx.durations import format_duration
 
 if TYPE_CHECKING:
-    from nvsx.deck.state import Clause, DeckState, StageRow
+    from nvsx.deck.state import Clause, DeckState, Fact, StageRow
 
 ICONS = {"pass": "●", "skipped": "○", "pending": "○", "active": "◆", "blind": "?"}
 STATUS = {
@@ -33,6 +33,7 @@ CLAUSE = {
 TONES = {"bad": Style("red"), "work": Style("blue"), "good": Style("green"), "blind": Style("yellow")}
 STAGE_CELLS, ELAPSED_CELLS, STATUS_CELLS = 12, 15, 11
 ORIGIN_CELLS = 12
+DAY_S = 86400.0
 NARROWEST_BAR = 8
 
 
@@ -144,26 +145,46 @@ def _clause_row(clause: Clause) -> Row:
     return row(indent, mark, Span(text, style), *detail)
 
 
-def chain_rows(state: DeckState, room: int) -> list[Row]:
+def chain_rows(state: DeckState, room: int, now: float) -> list[Row]:
     """What NVSentinel was seen to do: each fact with its own time and what passed since the one before."""
     facts = state.chain
     if not facts:
         return [row(Span("nothing of NVSentinel's chain was seen yet", DIM))][:room]
-    before = {fact: facts[index - 1].t if index else None for index, fact in enumerate(facts)}
-    rows = []
-    for fact in facts[-room:]:
-        earlier = before[fact]
-        delta = f"+{format_duration(fact.t - earlier)}" if earlier is not None else ""
-        rows.append(
-            row(
-                Span(f"{of_day(fact.t)} ", GREY),
-                Span(pad(delta, 8, "right"), DIM),
-                "  ",
-                Span(pad(fact.label, 10), DIM),
-                Span(fact.text, TONES[fact.tone]),
-            )
-        )
-    return rows
+    first = max(0, len(facts) - room)
+    working = _repair_at_work(state)
+    return [
+        _fact_row(state, fact, facts[index - 1].t if index else 0.0, now if fact is working else 0.0)
+        for index, fact in enumerate(facts[first:], first)
+    ]
+
+
+def _fact_row(state: DeckState, fact: Fact, earlier: float, now: float) -> Row:
+    """One fact; with `now`, how old a maintenance object is that is still at work."""
+    delta = f"+{format_duration(max(0.0, fact.t - earlier))}" if earlier and fact.t else ""
+    age = f"  {clock(now - fact.since)} old" if now and fact.since else ""
+    name = f"  {fact.subject}" if fact.topic == "repair" and fact.subject else ""
+    return row(
+        Span(f"{_when(fact.t, state.began)} ", GREY),
+        Span(pad(delta, 8, "right"), DIM),
+        "  ",
+        Span(pad(fact.topic, 10), DIM),
+        Span(fact.text, TONES[fact.tone]),
+        Span(age, Style("white")),
+        Span(name, DIM),
+    )
+
+
+def _repair_at_work(state: DeckState) -> Fact | None:
+    """The newest maintenance object, as it was last seen, unless it has ended."""
+    last = next((fact for fact in reversed(state.chain) if fact.topic == "repair"), None)
+    return last if last and last.tone == "work" and not state.finish else None
+
+
+def _when(t: float, began: float) -> str:
+    """The time of the day; the day itself for what is older than the run by a day."""
+    if not t:
+        return "earlier "
+    return strftime("%d %b  ", gmtime(t)) if began - t > DAY_S else of_day(t)
 
 
 def output_rows(state: DeckState, room: int, unread: int) -> list[Row]:

@@ -10,7 +10,7 @@ from nvsx.durations import format_duration
 from nvsx.events import Hook, StageBegin, StageEnd, Start
 
 if TYPE_CHECKING:
-    from nvsx.events import Body, Finish, Status
+    from nvsx.events import Body, Finish, Status, Tone
     from nvsx.terminal import Paint
 
 STATUS_COLORS: dict[Status, str] = {
@@ -22,6 +22,7 @@ STATUS_COLORS: dict[Status, str] = {
     "cancelled": "yellow",
     "interrupted": "yellow",
 }
+TONE_COLORS: dict[Tone, str] = {"bad": "red", "work": "blue", "good": "green", "blind": "yellow"}
 _REASON_CELLS = 47
 
 
