@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,12 @@ def stage_row(state: DeckState, stage: StageRow, cells: int, now: float) -> Row:
     )
 
 
+def passed_row(stages: list[StageRow]) -> Row:
+    """Stages that are over and need no more attention, in one line."""
+    names = [part for stage in stages for part in (Span(f"{ICONS['pass']} ", STATUS["pass"]), Span(f"{stage.id} "))]
+    return row(*names)
+
+
 def _bar(stage: StageRow, elapsed: float, cells: int) -> Row:
     """Fills towards the deadline while the stage runs; whole once its verdict is known."""
     if stage.status in ("pending", "skipped"):
@@ -150,26 +157,38 @@ def chain_rows(state: DeckState, room: int, now: float) -> list[Row]:
     facts = state.chain
     if not facts:
         return [row(Span("nothing of NVSentinel's chain was seen yet", DIM))][:room]
-    first = max(0, len(facts) - room)
+    shown = _most_telling(facts, room)
     working = _repair_at_work(state)
-    return [
-        _fact_row(state, fact, facts[index - 1].t if index else 0.0, now if fact is working else 0.0)
-        for index, fact in enumerate(facts[first:], first)
-    ]
+    before = {fact: earlier.t for earlier, fact in pairwise(facts)}
+    return [_fact_row(state, fact, before.get(fact, 0.0), now if fact is working else 0.0) for fact in shown]
+
+
+def _most_telling(facts: tuple[Fact, ...], room: int) -> list[Fact]:
+    """As many facts as there is room for: what a later one of the same thing has overtaken goes first, then the old."""
+    spare = len(facts) - room
+    last = {(fact.topic, fact.subject): fact for fact in facts}
+    shown = []
+    for fact in facts:
+        if spare > 0 and fact.tone == "work" and last[fact.topic, fact.subject] is not fact:
+            spare -= 1
+        else:
+            shown.append(fact)
+    return shown[max(0, len(shown) - room) :]
 
 
 def _fact_row(state: DeckState, fact: Fact, earlier: float, now: float) -> Row:
     """One fact; with `now`, how old a maintenance object is that is still at work."""
     delta = f"+{format_duration(max(0.0, fact.t - earlier))}" if earlier and fact.t else ""
-    age = f"  {clock(now - fact.since)} old" if now and fact.since else ""
-    name = f"  {fact.subject}" if fact.topic == "repair" and fact.subject else ""
+    age = f"{clock(now - fact.since)} old  " if now and fact.since else ""
+    node = state.start.target_node if state.start else ""  # stands in the title; a name that has it in is too long
+    name = f"  {fact.subject.replace(node, '…') if node else fact.subject}" if fact.topic == "repair" else ""
     return row(
         Span(f"{_when(fact.t, state.began)} ", GREY),
         Span(pad(delta, 8, "right"), DIM),
         "  ",
         Span(pad(fact.topic, 10), DIM),
-        Span(fact.text, TONES[fact.tone]),
         Span(age, Style("white")),
+        Span(fact.text, TONES[fact.tone]),
         Span(name, DIM),
     )
 
@@ -177,7 +196,8 @@ def _fact_row(state: DeckState, fact: Fact, earlier: float, now: float) -> Row:
 def _repair_at_work(state: DeckState) -> Fact | None:
     """The newest maintenance object, as it was last seen, unless it has ended."""
     last = next((fact for fact in reversed(state.chain) if fact.topic == "repair"), None)
-    return last if last and last.tone == "work" and not state.finish else None
+    over = state.finish or state.recovered_at
+    return last if last and last.tone == "work" and not over else None
 
 
 def _when(t: float, began: float) -> str:
