@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
 from nvsx.healthevents import from_node_event
+from nvsx.oracle.trail import Trail
 from nvsx.ports import ApiPath, Seen
-from nvsx.watches.customs import observe_resources
+from nvsx.watches.customs import is_for_node, observe_resources
 from nvsx.watches.incident import observe, told
 from nvsx.watches.pods import NodeEvent
 from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_events_path, node_path
-from nvsx.watches.progress import BackInService, OnChain
+from nvsx.watches.progress import JANITOR, BackInService, OnChain, breaker_path
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nvsx.cluster.logfeed import LogSubscription
     from nvsx.cluster.view import View
     from nvsx.errors import ClusterError
+    from nvsx.events import Chain
     from nvsx.model import Stage
     from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
@@ -66,7 +68,9 @@ def clauses_of(stage: Stage) -> list[Compiled]:
 
 
 class Watching:
-    """The watches of one run. `on_change(stage, change)` is called for clauses of stages that have begun."""
+    """The watches of one run. `on_change(stage, change)` is called for clauses of stages that have begun, `on_chain`
+    for what NVSentinel's chain shows of the node, whichever stage the run has come to.
+    """
 
     def __init__(
         self,
@@ -76,11 +80,14 @@ class Watching:
         incident: Incident,
         *,
         on_change: Callable[[str, Change], None],
+        on_chain: Callable[[Chain], None] = lambda change: None,
     ) -> None:
         self.incident = incident
         self._view = view
         self._clock = clock
         self._on_change = on_change
+        self._on_chain = on_chain
+        self._trail = Trail(clock.now())
         self._stages = [
             WatchedStage(stage.id, StageTracker(clauses, present_only=stage.id == "recover"))
             for stage in stages
@@ -232,6 +239,8 @@ class Watching:
             self.incident = observe_resources(self.incident, seen.objects.values())
         if self.incident.node and source == node_events_path(self.incident.node):
             self._learn(seen)
+        if _is_of_chain(source, seen, self.incident):
+            self._tell_chain()
         self._look()
 
     def _learn(self, events: Seen) -> None:
@@ -262,7 +271,12 @@ class Watching:
             name = self.incident.node
             self._gone = f"node {name} was deleted" if self._node_seen else f"there is no node {name} in this cluster"
             self._news.set()
+        self._tell_chain()
         self._look()
+
+    def _tell_chain(self) -> None:
+        for change in self._trail.look(self._sights, self.incident, self._clock.now()):
+            self._on_chain(change)
 
     def _look(self) -> None:
         """Judge the armed stage on what is seen now, and go on to the next one for as long as stages are decided."""
@@ -296,6 +310,16 @@ class Watching:
         self._timer = None
         if due is not None:
             self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.001), self._look)
+
+
+def _is_of_chain(source: ApiPath, seen: Seen, incident: Incident) -> bool:
+    """Whether a change may show something of the chain: a fleet's maintenance objects are mostly about other nodes."""
+    if not incident.node:
+        return False
+    if source.group == JANITOR:
+        changed = seen.gone or seen.objects.get(seen.changed)
+        return changed is None or is_for_node(changed, incident.node)
+    return source in (breaker_path(incident.namespace), node_events_path(incident.node))
 
 
 def as_event(stage: str, change: Change) -> Watch:

@@ -78,8 +78,8 @@ class OnChain(NamedTuple):
             return verdict.unmet(f"there is no node {incident.node}")
         where = position(
             node,
-            requests=_requests(sights, incident.action),
-            breaker=_breaker(sights, breaker_path(incident.namespace)),
+            requests=requests_in(sights, incident.action),
+            breaker=breaker_in(sights, incident.namespace),
             incident=incident,
         )
         return self.test.judge(node, where, incident, now)
@@ -169,7 +169,7 @@ class BackInService(NamedTuple):
         return verdict.unmet(", ".join(left), version)
 
 
-def _requests(sights: Mapping[Source, Sight], action: str) -> list[Object] | Unseen:
+def requests_in(sights: Mapping[Source, Sight], action: str) -> list[Object] | Unseen:
     """All maintenance objects that anybody looks at here. That there are none, only complete lists can tell."""
     from nvsx.oracle.position import UNSEEN
 
@@ -189,10 +189,11 @@ def _looked(sight: Sight | None) -> bool:
     return sight.listed if sight.blind is None else isinstance(sight.blind, NotFound)
 
 
-def _breaker(sights: Mapping[Source, Sight], path: ApiPath) -> Object | Unseen | None:
+def breaker_in(sights: Mapping[Source, Sight], namespace: str) -> Object | Unseen | None:
+    """The circuit breaker as it is seen here; None where a completed look found none."""
     from nvsx.oracle.position import UNSEEN
 
-    sight = sights.get(path)
+    sight = sights.get(breaker_path(namespace))
     if not isinstance(sight, Seen) or not _looked(sight):
         return UNSEEN
     return next(iter(sight.objects.values()), None)
