@@ -259,9 +259,9 @@ def test_a_lazy_guard_makes_what_a_process_needs_when_it_starts_and_counts_the_s
         assert resumed.counts().action_writes == 1, "before it has started anything"
     assert resumed.counts().action_writes == 1
     monkeypatch.setattr(guard.os, "access", lambda *_: False)
-    with Guard(str(tmp_path / "g"), real=real, lazy=True) as nowhere:
-        with pytest.raises(EnvironmentUnusable, match="noexec"):
-            nowhere.path("read", "/usr/bin")
+    nowhere = Guard(str(tmp_path / "g"), real=real, lazy=True)
+    with nowhere, pytest.raises(EnvironmentUnusable, match="noexec"):
+        nowhere.path("read", "/usr/bin")
 
 
 def test_without_a_kubectl_it_says_so_as_a_shell_would(tmp_path: Path) -> None:
