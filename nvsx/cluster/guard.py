@@ -119,7 +119,7 @@ class Guard:
         return _count(calls)
 
     def _place(self, role: Role) -> str:
-        """Put the wrapper for `role` where programs may run: a shell passes over one that may not, to the real kubectl."""
+        """Put the wrapper for `role` where programs may run; a shell passes over one that may not, to the real one."""
         if not self._places:
             _make_private(self.directory)
         text = wrapper(role, self.real, self._log)
