@@ -241,6 +241,29 @@ def test_where_programs_may_not_run_the_next_place_is_taken(
         pass
 
 
+def test_a_lazy_guard_makes_what_a_process_needs_when_it_starts_and_counts_the_same(
+    tmp_path: Path, real: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Guard(str(tmp_path / "g"), real=real, lazy=True) as fence:
+        assert list(tmp_path.iterdir()) == [], "most runs of a daemon wait, and start no process for hours"
+        assert fence.counts() == GuardCounts(0, 0, 0, 0)
+        assert call(fence, "read", "delete", "x").returncode == REFUSED
+        assert not Path(fence.path("read", "")).parent.joinpath("write").exists()
+        assert reached(call(fence, "write", "delete", "x"))
+        assert fence.counts() == GuardCounts(0, 1, 1, 2)
+    assert fence.counts() == GuardCounts(0, 1, 1, 2)
+    assert list(tmp_path.iterdir()) == []
+    killed = Guard(str(tmp_path / "g"), real=real, lazy=True).__enter__()
+    call(killed, "write", "delete", "x")
+    with Guard(str(tmp_path / "g"), real=real, lazy=True) as resumed:
+        assert resumed.counts().action_writes == 1, "before it has started anything"
+    assert resumed.counts().action_writes == 1
+    monkeypatch.setattr(guard.os, "access", lambda *_: False)
+    with Guard(str(tmp_path / "g"), real=real, lazy=True) as nowhere:
+        with pytest.raises(EnvironmentUnusable, match="noexec"):
+            nowhere.path("read", "/usr/bin")
+
+
 def test_without_a_kubectl_it_says_so_as_a_shell_would(tmp_path: Path) -> None:
     with Guard(str(tmp_path / "g"), real="") as fence:
         answer = call(fence, "read", "get", "pods")

@@ -85,7 +85,7 @@ def end(pids: Iterable[int]) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, 9)
         family._wait_gone([pid], 5)
-    family._reap_orphans()
+    family._reap_orphans(family._table())
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ WORDS = {
 UNHEARD = {"run", "demo", "drill", "serve", "status", "attach", "cancel", "report"}
 """Whose stdout may go without a word, or who find nothing here to say on it."""
 INTERACTIVE = {"shell", "setup"}
-ANSWERS = {*exit_codes(), 141}
+ANSWERS = set(exit_codes())
 BARE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     "nothing at all": {"PATH": ""},

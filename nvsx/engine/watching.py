@@ -95,6 +95,7 @@ class Watching:
         ]
         self._armed = 0  # index of the stage that is armed; those before it are decided
         self._sights: dict[Source, Sight] = {}
+        self._subscribed: set[Source] = set()
         self._subscriptions: list[Subscription | LogSubscription | DocumentFeed] = []
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -104,12 +105,16 @@ class Watching:
 
     def start(self) -> None:
         """Subscribe to everything that any stage looks at, so that the present state is there when a stage is armed."""
-        wanted = {source for stage in self._stages for source in stage.tracker.sources(self.incident)}
         if self.incident.node:
-            wanted.add(node_path(self.incident.node))
-        for source in sorted(wanted, key=repr):
-            self._subscribe(source)
+            self._subscribe(node_path(self.incident.node))
+        self._widen()
         self._look()
+
+    def _widen(self) -> None:
+        """Subscribe to what the incident, as far as it is known now, makes the stages look at."""
+        wanted = {source for stage in self._stages for source in stage.tracker.sources(self.incident)}
+        for source in sorted(wanted - self._subscribed, key=repr):
+            self._subscribe(source)
 
     async def close(self) -> None:
         if self._timer:
@@ -174,6 +179,7 @@ class Watching:
         return next(stage for stage in self._stages if stage.id == stage_id)
 
     def _subscribe(self, source: Source) -> None:
+        self._subscribed.add(source)
         if isinstance(source, ApiPath):
             about_node = bool(self.incident.node) and source == node_path(self.incident.node)
             seen_here = self._on_node if about_node else self._on_objects
@@ -254,8 +260,11 @@ class Watching:
         if node is not None and seen.blind is None:
             self._node_seen = True
             self._gone = ""
+            action = self.incident.action
             self.incident = observe(self.incident, node, self._clock.now(), blind_since=self._blind_since)
             self._blind_since = 0.0
+            if self.incident.action != action:
+                self._widen()
         elif seen.blind is not None:
             self._blind_since = self._blind_since or self._clock.now()
         elif node is None and seen.listed and seen.blind is None and not self._gone:

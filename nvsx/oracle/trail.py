@@ -115,7 +115,7 @@ def _gone(incident: Incident) -> list[Mark]:
 
 
 def _marks(node: Object, sights: Mapping[Source, Sight], incident: Incident) -> Iterator[Mark]:
-    requests, breaker = requests_in(sights), breaker_in(sights, incident.namespace)
+    requests, breaker = requests_in(sights, incident.action), breaker_in(sights, incident.namespace)
     facts = read(node, requests, breaker, None, incident)
     where = position(node, requests=requests, breaker=breaker, incident=incident)
     yield from _conditions(node, facts)
