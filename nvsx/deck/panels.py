@@ -166,14 +166,19 @@ def chain_rows(state: DeckState, room: int, now: float) -> list[Row]:
 def _most_telling(facts: tuple[Fact, ...], room: int) -> list[Fact]:
     """As many facts as there is room for: what a later one of the same thing has overtaken goes first, then the old."""
     spare = len(facts) - room
-    last = {(fact.topic, fact.subject): fact for fact in facts}
+    last = {_thing(fact): fact for fact in facts}
     shown = []
     for fact in facts:
-        if spare > 0 and fact.tone == "work" and last[fact.topic, fact.subject] is not fact:
+        if spare > 0 and fact.tone == "work" and last[_thing(fact)] is not fact:
             spare -= 1
         else:
             shown.append(fact)
     return shown[max(0, len(shown) - room) :]
+
+
+def _thing(fact: Fact) -> tuple[str, str]:
+    """What a fact is about; a drain and its pods are overtaken by the state that follows."""
+    return ("state", "node") if fact.topic == "drain" else (fact.topic, fact.subject)
 
 
 def _fact_row(state: DeckState, fact: Fact, earlier: float, now: float) -> Row:
