@@ -39,11 +39,11 @@ LINES = {
     "explain": (f"explain {CHECKOUT}/tests/examples/events/alertmanager.json", "gpu-off-bus runs"),
     "demo": ("demo --speed 5000 --output text", "PASSED"),
     "drill": ("drill thermal-throttle --speed 5000 --output text", "would have been sent"),
-    "test": ("test", "all passed"),
+    "test": ("test --case nothing-has-this-name", "no test's name contains"),
     "list": ("list", "10 runbooks in"),
     "show": ("show", "GPU fell off bus"),
     "lint": ("lint", "gpu-off-bus"),
-    "init": ("init my-fault", "my-fault"),
+    "init": ("init Not-A-Slug", "cannot be"),
     "convert": (f"convert --offline --dry-run {CHECKOUT}/examples/sample-runbook.md", "dropped"),
     "completion": ("completion bash", "complete -F _nvsx"),
     "help": ("help hooks", "hookTimeout"),
@@ -112,6 +112,7 @@ def operator(pyz: Path, tmp_path: Path) -> Iterator[Operator]:
         someone.child.close(force=True)
 
 
+@pytest.mark.timeout(400)  # a demo, a drill and all the others, one after another
 def test_every_command_of_the_table(operator: Operator) -> None:
     assert list(LINES) == list(COMMANDS), "the shell takes every command: say here what it answers"
     assert "10 runbooks" in operator.prompt()
