@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nvsx.app.daemon.front import Front
 from nvsx.config import Config
+from nvsx.errors import EnvironmentUnusable
 from nvsx.metrics import exposition
 from nvsx.triggers.formats import FORMATS
 from nvsx.triggers.formats.message import Message
@@ -177,3 +178,56 @@ def test_what_it_shows(tmp_path: Path) -> None:
         'nvsx_drill_last_success_timestamp_seconds{runbook="xid"}',
     ):
         assert line in texts[0], texts[0]
+
+
+def test_the_answer_waits_for_one_commit_and_not_for_the_run_to_begin(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(5)
+            ledger, may_claim = daemon.tools.ledger, asyncio.Event()
+            claim = ledger.claim
+
+            async def slow(run_id: str) -> bool:
+                await may_claim.wait()
+                return await claim(run_id)
+
+            ledger.claim = slow  # type: ignore[method-assign]
+            receipt = await post(daemon, "nvsentinel", cloudevent("gpu-1"))
+            assert receipt.verdict == "start"
+            assert [run.id for run in ledger.queued()] == [receipt.run_id], "durable, and nobody has begun it"
+            assert place.started() == []
+            again = await post(daemon, "alertmanager", alertmanager("gpu-1"))
+            assert (again.verdict, again.run_id) == ("attach", receipt.run_id)
+            may_claim.set()
+            await asyncio.sleep(60)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1"]
+
+
+def test_a_run_that_cannot_be_claimed_now_is_taken_up_later(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(5)
+            ledger = daemon.tools.ledger
+            claim = ledger.claim
+
+            async def full(run_id: str) -> bool:
+                raise EnvironmentUnusable("the disk is full")
+
+            ledger.claim = full  # type: ignore[method-assign]
+            assert (await post(daemon, "nvsentinel", cloudevent("gpu-1"))).verdict == "start"
+            await asyncio.sleep(30)
+            assert place.started() == []
+            assert not daemon.runs.active
+            ledger.claim = claim  # type: ignore[method-assign]
+            await asyncio.sleep(30)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1"]

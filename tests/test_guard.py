@@ -241,6 +241,29 @@ def test_where_programs_may_not_run_the_next_place_is_taken(
         pass
 
 
+def test_a_lazy_guard_makes_what_a_process_needs_when_it_starts_and_counts_the_same(
+    tmp_path: Path, real: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Guard(str(tmp_path / "g"), real=real, lazy=True) as fence:
+        assert list(tmp_path.iterdir()) == [], "most runs of a daemon wait, and start no process for hours"
+        assert fence.counts() == GuardCounts(0, 0, 0, 0)
+        assert call(fence, "read", "delete", "x").returncode == REFUSED
+        assert len(list(Path(fence.path("read", "")).parent.iterdir())) == 2, "the log, and the one wrapper"
+        assert reached(call(fence, "write", "delete", "x"))
+        assert fence.counts() == GuardCounts(0, 1, 1, 2)
+    assert fence.counts() == GuardCounts(0, 1, 1, 2)
+    assert list(tmp_path.iterdir()) == []
+    killed = Guard(str(tmp_path / "g"), real=real, lazy=True).__enter__()
+    call(killed, "write", "delete", "x")
+    with Guard(str(tmp_path / "g"), real=real, lazy=True) as resumed:
+        assert resumed.counts().action_writes == 1, "before it has started anything"
+    assert resumed.counts().action_writes == 1
+    monkeypatch.setattr(guard.os, "access", lambda *_: False)
+    nowhere = Guard(str(tmp_path / "g"), real=real, lazy=True)
+    with nowhere, pytest.raises(EnvironmentUnusable, match="noexec"):
+        nowhere.path("read", "/usr/bin")
+
+
 def test_without_a_kubectl_it_says_so_as_a_shell_would(tmp_path: Path) -> None:
     with Guard(str(tmp_path / "g"), real="") as fence:
         answer = call(fence, "read", "get", "pods")
@@ -259,8 +282,10 @@ def test_a_write_that_cannot_be_counted_does_not_happen(tmp_path: Path, real: st
 
 
 def test_path_puts_the_guard_first_and_never_the_working_directory(fence: Guard) -> None:
-    assert fence.path("read", "/a:/b").endswith("/read:/a:/b")
-    assert fence.path("write", "").endswith("/write")
+    assert fence.path("read", "/a:/b") == f"{fence.path('read', '')}:/a:/b"
+    assert {fence.path("read", ""), fence.path("write", "")} == {
+        str(file.parent) for file in Path(fence.directory).glob("*/kubectl")
+    }
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")

@@ -374,6 +374,17 @@ def test_another_cluster_behind_the_same_context_is_not_looked_at(fake: Fake, mo
     assert run(kubectl.list(NODES)).version == "9"
 
 
+def test_it_is_held_to_the_cluster_that_an_earlier_process_was_told_of(fake: Fake) -> None:
+    other = {"match": "kube-system", "stdout": UID.replace("uid-1", "uid-2")}
+    kubectl = fake.says(other, {"stdout": page("a")})
+    kubectl.assume("uid-1")
+    with pytest.raises(NoContext, match="another cluster"):
+        run(kubectl.list(NODES))
+    unknown = fake.says(other, {"stdout": page("a")})
+    unknown.assume("prod")  # where the uid may not be read, the context's name stands for the cluster
+    assert len(run(unknown.list(NODES)).objects) == 1
+
+
 def test_may(fake: Fake) -> None:
     assert run(fake.says({"stdout": "yes\n"}).may("watch", "rebootnodes", group="janitor.example", namespace="ns"))
     assert fake.calls == ["auth can-i watch rebootnodes.janitor.example --namespace=ns --request-timeout=15s"]

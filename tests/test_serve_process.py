@@ -8,15 +8,16 @@ import shutil
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.daemon_site import CHECKOUT, Site, stop, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
@@ -31,6 +32,21 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def break_node(site: Site, name: str) -> None:
     site.do(lambda: site.place.break_node(name))
+
+
+def listening(site: Site) -> str:
+    """The URL of its webhook, once the port is open."""
+    return wait_for(lambda: next((w for w in site.said().split() if w.startswith("http://")), ""), "listening")
+
+
+def answered(request: urllib.request.Request | str) -> tuple[int, Mapping[str, str], Any]:
+    """Status, headers and JSON of an answer, whatever its status."""
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, json.load(error)
 
 
 def test_it_says_its_root_first_runs_and_stops_in_order(site: Site) -> None:
@@ -203,7 +219,8 @@ def test_a_paused_daemon_keeps_its_runs(site: Site) -> None:
 
 def test_the_first_two_lines_of_the_tutorial(site: Site) -> None:
     daemon = site.start("--mode", "webhook", "--port", "0")
-    url = wait_for(lambda: next((word for word in site.said().split() if word.startswith("http://")), ""), "listening")
+    url = listening(site)
+    wait_for(lambda: "ready:" in site.said(), "ready")
     body = json.dumps({"runbook": "xid", "target_node": "gpu-1"}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -223,6 +240,59 @@ def test_the_first_two_lines_of_the_tutorial(site: Site) -> None:
     with urllib.request.urlopen(f"{base}/readyz", timeout=10) as answer:
         assert json.load(answer) == {"status": "ready"}
     assert stop(daemon) == 0
+
+
+def test_the_port_is_open_while_the_cluster_cannot_be_reached(site: Site) -> None:
+    site.do(lambda: site.server.__aexit__(None, None, None))
+    metrics = site.directory / "nvsx.prom"
+    daemon = site.start("--mode", "webhook", "--port", "0", "--metrics-file", str(metrics))
+    url = listening(site)
+    base = url.removesuffix("/webhook")
+    body = json.dumps({"runbook": "xid", "target_node": "gpu-1"}).encode()
+    post = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    status, headers, said = answered(post)
+    assert (status, headers["Retry-After"], said["status"]) == (503, "15", "refused")
+    wait_for(lambda: "nvsx is blind" in site.said(), "it says what it cannot reach")
+    status, _, said = answered(post)
+    assert status == 503
+    assert "which cluster" in said["reason"]
+    assert answered(f"{base}/healthz")[0] == 200
+    status, _, said = answered(f"{base}/readyz")
+    assert (status, said["status"]) == (503, "not ready")
+    assert "which cluster this is" in said["reason"]
+    assert answered(f"{base}/runs")[2] == {"v": 1, "runs": []}
+    wait_for(lambda: metrics.exists() and "nvsx_ready 0" in metrics.read_text(), "the metrics file says it too")
+    site.do(site.server.__aenter__)
+    site.server.write_kubeconfig(site.kubeconfig)
+    wait_for(lambda: "ready:" in site.said(), "ready")
+    assert site.said().count("nvsx is blind") == 1
+    assert answered(f"{base}/readyz")[0] == 200
+    assert answered(post)[2]["status"] == "fired"
+    site.after("end xid detect gpu-1")
+    assert stop(daemon) == 0
+
+
+def test_while_it_waits_for_the_cluster_a_signal_ends_it(site: Site) -> None:
+    site.do(lambda: site.server.__aexit__(None, None, None))
+    daemon = site.start("--mode", "webhook", "--port", "0")
+    wait_for(lambda: "nvsx is blind" in site.said(), "blind")
+    assert stop(daemon) == 0
+    site.do(site.server.__aenter__)
+
+
+def test_a_restart_in_an_outage_accepts_for_the_cluster_that_it_knows(site: Site) -> None:
+    daemon = site.start("--mode", "webhook", "--port", "0", log="before")
+    wait_for(lambda: "ready:" in site.said("before"), "ready")
+    assert stop(daemon) == 0
+    site.do(lambda: site.server.__aexit__(None, None, None))
+    daemon = site.start("--mode", "webhook", "--port", "0")
+    url = listening(site)
+    wait_for(lambda: answered(f"{url.removesuffix('/webhook')}/readyz")[0] == 200, "it would accept")
+    body = json.dumps({"runbook": "xid", "target_node": "gpu-1"}).encode()
+    status, _, said = answered(urllib.request.Request(url, body, {"Content-Type": "application/json"}))
+    assert (status, said["status"]) == (200, "fired")
+    assert stop(daemon) == 0
+    site.do(site.server.__aenter__)
 
 
 def test_what_it_refuses_before_it_is_ready(site: Site, tmp_path: Path) -> None:

@@ -63,11 +63,11 @@ async def execute(
         sink.close()
 
 
-def guarded(plan: Plan) -> Guard:
-    """The kubectl that the plan's processes find first, ready to be entered."""
+def guarded(plan: Plan, *, lazy: bool = False) -> Guard:
+    """The kubectl that the plan's processes find first, ready to be entered; `lazy` as Guard has it."""
     path = plan.environment.get("PATH") or os.defpath
     real = shutil.which("kubectl", path=path) or ""
-    return Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root))
+    return Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root), lazy=lazy)
 
 
 @contextmanager

@@ -11,13 +11,14 @@ import shlex
 import shutil
 import stat
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nvsx.errors import EnvironmentUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Role = Literal["read", "write"]
 
@@ -68,34 +69,46 @@ class Guard:
     `directory` is the guard's own: made here, private, and removed at the end. Where it exists already, the log in it
     is continued: a run that is taken up after a crash keeps its counts. `real` is the kubectl to call, "" where there
     is none. `fallbacks` are directories for the wrappers should `directory` not allow programs (a noexec mount).
+    `lazy`: a wrapper is made when the first process of its role is to start, not before: most runs of a daemon wait.
     """
 
-    def __init__(self, directory: str, *, real: str, fallbacks: Sequence[str] = ()) -> None:
+    def __init__(self, directory: str, *, real: str, fallbacks: Sequence[str] = (), lazy: bool = False) -> None:
         self.directory = str(Path(directory).absolute())
         self.real = str(Path(real).absolute()) if real else ""
         self._log = f"{self.directory}/calls.log"
         self._fallbacks = fallbacks
-        self._bin = ""
+        self._lazy = lazy
+        self._entered = False
+        self._places: dict[Role, str] = {}
         self._last = GuardCounts(0, 0, 0, 0)
 
     def __enter__(self) -> Guard:
-        _make_private(self.directory)
-        self._bin = self._place()
+        self._entered = True
+        if not self._lazy:
+            self._place("read")
+            self._place("write")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._last = self.counts()
-        for directory in {self._bin, self.directory} - {""}:
-            shutil.rmtree(directory, ignore_errors=True)
-        self._bin = ""
+        self._entered = False
+        for directory in (*self._places.values(), self.directory):
+            if os.path.lexists(directory):
+                shutil.rmtree(directory, ignore_errors=True)
+        self._places = {}
 
     def path(self, role: Role, base_path: str) -> str:
-        """PATH on which the wrapper for `role` comes first: "write" for actions, "read" for everything else."""
-        return f"{self._bin}/{role}:{base_path}" if base_path else f"{self._bin}/{role}"
+        """PATH on which the wrapper for `role` comes first: "write" for actions, "read" for everything else.
+
+        EnvironmentUnusable where a lazy guard finds no place for it: nothing may start without it.
+        """
+        assert self._entered, "the guard is not in place"
+        place = self._places.get(role) or self._place(role)
+        return f"{place}:{base_path}" if base_path else place
 
     def counts(self) -> GuardCounts:
         """What has been called so far; after the end, the last state."""
-        if not self._bin:
+        if not self._entered:
             return self._last
         try:
             handle = os.open(self._log, os.O_RDONLY)
@@ -105,16 +118,20 @@ class Guard:
             calls = [tuple(line.rstrip("\n").split("\t")) for line in log]
         return _count(calls)
 
-    def _place(self) -> str:
-        """Write the wrappers where programs may run: a shell passes over a file that may not, to the real kubectl."""
+    def _place(self, role: Role) -> str:
+        """Put the wrapper for `role` where programs may run; a shell passes over one that may not, to the real one."""
+        if not self._places:
+            _make_private(self.directory)
+        text = wrapper(role, self.real, self._log)
         for parent in (self.directory, *self._fallbacks):
             try:
-                root = tempfile.mkdtemp(prefix="guard-", dir=parent)
+                place = tempfile.mkdtemp(prefix=f"guard-{role}-", dir=parent)
             except OSError:
                 continue
-            if all(_write_script(f"{root}/{role}", wrapper(role, self.real, self._log)) for role in ("read", "write")):
-                return root
-            shutil.rmtree(root, ignore_errors=True)
+            if _write_script(place, text):
+                self._places[role] = place
+                return place
+            shutil.rmtree(place, ignore_errors=True)
         raise EnvironmentUnusable(
             f"no program can be run from {self.directory}: its file system is mounted noexec",
             hint="nvsx --state-dir DIR, on a file system without noexec",
@@ -136,7 +153,6 @@ def _make_private(directory: str) -> None:
 def _write_script(directory: str, text: str) -> bool:
     """Whether `directory`/kubectl could be written and may be run."""
     try:
-        Path(directory).mkdir(0o700)
         handle = os.open(f"{directory}/kubectl", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
@@ -145,21 +161,23 @@ def _write_script(directory: str, text: str) -> bool:
     return os.access(f"{directory}/kubectl", os.X_OK)
 
 
+@cache
+def _known_words() -> Mapping[str, str]:
+    """The parts of the wrapper that are the same for all runs."""
+    return {
+        "value_flags": _pattern(f"--{name}" for name in VALUE_FLAGS.split()),
+        "set_flags": _pattern(f"--{name}=*" for name in f"{VALUE_FLAGS} {BARE_FLAGS}".split()),
+        "bare_flags": _pattern(f"--{name}" for name in BARE_FLAGS.split()),
+        "read_verbs": _pattern(READ_VERBS.split()),
+        "pair_verbs": _pattern(READ_PAIRS),
+        "read_pairs": _pattern(f"'{verb} {sub}'" for verb, subs in READ_PAIRS.items() for sub in (*subs, "help")),
+        "known_verbs": _pattern((*READ_VERBS.split(), *WRITE_VERBS.split(), *READ_PAIRS)),
+    }
+
+
 def wrapper(role: Role, real: str, log: str) -> str:
     """The text of the wrapper: POSIX sh, no programs but the real kubectl, a millisecond or two."""
-    return _SCRIPT.format(
-        role=role,
-        real=shlex.quote(real),
-        log=shlex.quote(log),
-        refused=REFUSED,
-        value_flags=_pattern(f"--{name}" for name in VALUE_FLAGS.split()),
-        set_flags=_pattern(f"--{name}=*" for name in f"{VALUE_FLAGS} {BARE_FLAGS}".split()),
-        bare_flags=_pattern(f"--{name}" for name in BARE_FLAGS.split()),
-        read_verbs=_pattern(READ_VERBS.split()),
-        pair_verbs=_pattern(READ_PAIRS),
-        read_pairs=_pattern(f"'{verb} {sub}'" for verb, subs in READ_PAIRS.items() for sub in (*subs, "help")),
-        known_verbs=_pattern((*READ_VERBS.split(), *WRITE_VERBS.split(), *READ_PAIRS)),
-    )
+    return _SCRIPT.format(role=role, real=shlex.quote(real), log=shlex.quote(log), refused=REFUSED, **_known_words())
 
 
 # The verb is found as kubectl finds it: the first word that is neither a flag nor a flag's value. Only names from our

@@ -87,6 +87,11 @@ class Kubectl:
         self._first_uid = self._first_uid or uid
         return uid or self.context or "in-cluster"
 
+    def assume(self, identity: str) -> None:
+        """Hold the cluster to what `identity` told an earlier process, as long as it has not been asked itself."""
+        if identity not in (self.context, "in-cluster"):
+            self._first_uid = self._first_uid or identity
+
     async def check_identity(self) -> None:
         """NoContext if the context reaches another cluster than the one that `identity` told first."""
         uid = await self._uid()

@@ -95,6 +95,8 @@ async def attack(
         "kills": kills,
         "runs": len(started),
         "lost": len(set(nodes) - set(started)),
+        "accepted_but_not_run": len(tally.accepted.keys() - set(started)),
+        "never_accepted": len(set(nodes) - tally.accepted.keys()),
         "doubled": len(started) - len(set(started)),
         "foreign": len(set(started) - set(nodes)),
         "pagerduty_most_drops_in_a_row": tally.most_drops_in_a_row,
@@ -124,7 +126,10 @@ def passed(figures: dict[str, object]) -> bool:
     """Whether nothing was lost, doubled or made up, and PagerDuty would not have disabled the subscription."""
     drops = figures["pagerduty_most_drops_in_a_row"]
     assert isinstance(drops, int)
-    return not (figures["lost"] or figures["doubled"] or figures["foreign"]) and drops < 3
+    return (
+        not (figures["lost"] or figures["accepted_but_not_run"] or figures["doubled"] or figures["foreign"])
+        and drops < 3
+    )
 
 
 def _sendings(wire: senders.Wire, nodes: Sequence[str], rng: random.Random) -> list[Coroutine[None, None, None]]:

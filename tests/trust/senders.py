@@ -15,7 +15,7 @@ from nvsx.triggers.signatures import sign
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 RUNBOOK = "gpu-off-bus"
 SERVICE = "PSERVICE"
@@ -60,6 +60,7 @@ class Tally:
         self.answers: dict[int, int] = {}
         self.seconds: list[float] = []
         self.given_up: dict[str, int] = {}
+        self.accepted: dict[str, list[str]] = {}  # node -> the senders that were answered 2xx for its fault
         self.drops_in_a_row = 0
         self.most_drops_in_a_row = 0
 
@@ -76,8 +77,10 @@ class Wire:
         self._port = port
         self._free = asyncio.Semaphore(connections)
 
-    async def deliver(self, sender: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
-        """Send until it is accepted, or the sender's rules give it up."""
+    async def deliver(
+        self, sender: str, body: Mapping[str, Any], headers: Mapping[str, str], opens: Sequence[str] = ()
+    ) -> bool:
+        """Send until it is accepted, or the sender's rules give it up. `opens`: the nodes whose fault it reports."""
         rules = RULES[sender]
         data = json.dumps(body).encode()
         wait_s = FIRST_WAIT_S
@@ -85,6 +88,8 @@ class Wire:
             for _ in range(rules.tries):
                 status = await self._attempt(sender, data, _proven(sender, data, headers), rules.timeout_s)
                 if 200 <= status < 300:
+                    for node in opens:
+                        self.tally.accepted.setdefault(node, []).append(sender)
                     return True
                 if not rules.repeats(status):
                     break
@@ -117,7 +122,8 @@ async def pagerduty(wire: Wire, node: str) -> None:
         incident = {"id": f"Q{node}", "incident_key": f"pd/{node}", "title": f"XID 79 on {node} (prod-a)"}
         event = {"id": f"01{kind}{node}", "event_type": kind, "occurred_at": MOMENT, "data": incident}
         event["data"] = incident | {"service": {"id": SERVICE}, "created_at": MOMENT}
-        if await wire.deliver("pagerduty", {"event": event}, {"X-Webhook-Id": f"{kind}/{node}"}):
+        opens = (node,) if kind == "incident.triggered" else ()
+        if await wire.deliver("pagerduty", {"event": event}, {"X-Webhook-Id": f"{kind}/{node}"}, opens):
             tally.drops_in_a_row = 0
         else:
             tally.drops_in_a_row += 1
@@ -132,14 +138,14 @@ async def alertmanager(wire: Wire, *nodes: str) -> None:
         for status in ("firing", "resolved"):
             alerts = [_alert(node, status) for node in nodes]
             body = {"version": "4", "groupKey": f"{{}}:{nodes[0]}", "status": status, "alerts": alerts}
-            await wire.deliver("alertmanager", body, {})
+            await wire.deliver("alertmanager", body, {}, nodes if status == "firing" else ())
 
     await asyncio.gather(instance(), instance())
 
 
 async def grafana(wire: Wire, *nodes: str) -> None:
     body = {"version": "1", "orgId": 1, "groupKey": f"{{}}:{nodes[0]}", "state": "alerting"}
-    await wire.deliver("grafana", body | {"alerts": [_alert(node, "firing") for node in nodes]}, {})
+    await wire.deliver("grafana", body | {"alerts": [_alert(node, "firing") for node in nodes]}, {}, nodes)
 
 
 async def datadog(wire: Wire, node: str) -> None:
@@ -153,7 +159,7 @@ async def datadog(wire: Wire, node: str) -> None:
         "last_updated": "1787364847512",
         "tags": f"host:{node},xid:79,nvsx_runbook:{RUNBOOK}",
     }
-    await wire.deliver("datadog", body, {})
+    await wire.deliver("datadog", body, {}, (node,))
 
 
 async def nvsentinel(wire: Wire, node: str) -> None:
@@ -168,7 +174,7 @@ async def nvsentinel(wire: Wire, node: str) -> None:
     async def publish(number: int) -> None:
         envelope = {"specversion": "1.0", "type": "com.nvidia.nvsentinel.health.v1", "source": "nvsentinel://prod-a"}
         body = envelope | {"id": f"{node}-{number}", "time": MOMENT, "data": {"metadata": {}, "healthEvent": event}}
-        await wire.deliver("nvsentinel", body, {"Content-Type": "application/cloudevents+json"})
+        await wire.deliver("nvsentinel", body, {"Content-Type": "application/cloudevents+json"}, (node,))
 
     await asyncio.gather(*(publish(number) for number in range(wire.rng.choice((1, 1, 2)))))
 

@@ -105,7 +105,7 @@ class Alarms:
     async def _effect(self, plan: Plan, effect: Effect, moment: Moment, sink: Sink) -> Result:
         tools = self._tools
         places_of(self._ground.base, plan.run_id)
-        with guarded(plan) as guard:
+        with guarded(plan, lazy=True) as guard:
             effects = Effects(
                 plan,
                 tools.clock,

@@ -52,7 +52,7 @@ class Desk:
     async def decide(
         self, found: Sequence[Case], answered: Callable[[int, Admitted], None] | None = None
     ) -> list[Admitted]:
-        """The answer to each case, in order, durable; what may start has been started. `answered` is called for each
+        """The answer to each case, in order, durable; what may start is being started. `answered` is called for each
         case with its number and answer.
 
         Raises EnvironmentUnusable where one could not be written down: then nothing came of those that were not
@@ -104,7 +104,7 @@ class Desk:
             self._tools.log.say(
                 f"{what}: starts {case.occasion.runbook} ({reason}; {case.route.place})", topic="trigger"
             )
-            await self._runs.begin(admitted.run_id)
+            self._runs.start(admitted.run_id)  # whoever reported it must not wait for that
         elif verdict == QUEUE:
             self._tools.log.say(f"{what}: waits as run {admitted.run_id} ({reason})", topic="trigger")
         elif verdict == REFUSE:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.admission import ATTACH, DUPLICATE, QUEUE, START
 from nvsx.app.daemon import cases
-from nvsx.app.openruns import shown_runs
+from nvsx.app.daemon.records import list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
-from nvsx.errors import EnvironmentUnusable, NotFoundHere, NvsxError
+from nvsx.errors import EnvironmentUnusable, NvsxError
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
 from nvsx.triggers.nodes import resolve
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nvsx.app.daemon.cases import Case
     from nvsx.app.daemon.core import Daemon
-    from nvsx.ledger import Admitted, RunRow
+    from nvsx.ledger import Admitted
     from nvsx.metrics import Figures
     from nvsx.triggers.inbox import Delivery
 
@@ -102,33 +102,10 @@ class Front:
         return self._daemon.intake.trouble
 
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
-        ledger = self._daemon.tools.ledger
-        return self._shown(ledger.runs(limit=limit, unfinished=unfinished))
+        return list_of_runs(self._daemon.tools.ledger, limit=limit, unfinished=unfinished)
 
     async def run(self, run_id: str) -> Mapping[str, object] | None:
-        ledger = self._daemon.tools.ledger
-        try:
-            record = ledger.run(run_id)
-        except NotFoundHere:
-            return None
-        shown = dict(self._shown([record.run])[0])
-        shown["stages"] = [stage._asdict() for stage in record.stages]
-        shown["effects"] = [
-            {key: value for key, value in effect._asdict().items() if key not in ("pid", "start_time")}
-            for effect in record.effects
-        ]
-        shown["decisions"] = [
-            {"at": one.at, "source": one.source, "verdict": one.verdict, "reason": one.reason, "rule": one.rule}
-            for one in record.decisions
-        ]
-        return shown
-
-    def _shown(self, rows: list[RunRow]) -> list[dict[str, object]]:
-        ledger = self._daemon.tools.ledger
-        return [
-            {**one.run._asdict(), "status": one.status, "unknown": list(one.unknown)}
-            for one in shown_runs(ledger, ledger.directory, rows)
-        ]
+        return one_run(self._daemon.tools.ledger, run_id)
 
     async def metrics(self) -> Figures:
         """Everything but the webhook's own."""

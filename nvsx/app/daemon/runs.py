@@ -64,9 +64,11 @@ class Tools(NamedTuple):
 
 
 class _Active:
-    """A run of this process. `run` is None until it is planned."""
+    """A run of this process, or one that it is about to claim. `run` is None until it is planned."""
 
     def __init__(self) -> None:
+        self.asked = asyncio.Event()  # the ledger has said whether it is ours
+        self.owned = False
         self.run: Run | None = None
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
@@ -87,14 +89,31 @@ class Runs:
         self._alias = alias
         self._on_end = on_end
         self._parsed: dict[str, Runbook] = {}
+        self._turns = asyncio.Lock()
+
+    def start(self, run_id: str) -> None:
+        """Begin a run that was admitted; nobody waits for it. Where it cannot be claimed now it stays queued, and is
+        taken up later.
+        """
+        if run_id not in self.active and not self._tools.gate.stopping:
+            active = self.active[run_id] = _Active()
+            active.task = asyncio.create_task(self._conduct(run_id, active), name=f"run {run_id}")
 
     async def begin(self, run_id: str) -> bool:
-        """Claim a run and start it; False where somebody else has it."""
-        if run_id in self.active or self._tools.gate.stopping or not await self._tools.ledger.claim(run_id):
+        """Claim a run and start it; False where somebody else has it, or the ledger cannot be written."""
+        if run_id in self.active:
             return False
-        active = self.active[run_id] = _Active()
-        active.task = asyncio.create_task(self._conduct(run_id, active), name=f"run {run_id}")
-        return True
+        self.start(run_id)
+        active = self.active.get(run_id)
+        if active is None:
+            return False
+        await active.asked.wait()
+        return active.owned
+
+    async def claimed(self) -> None:
+        """Wait until every run that was started so far is owned, or left to others."""
+        for active in tuple(self.active.values()):
+            await active.asked.wait()
 
     async def take_up(self, rows: Iterable[RunRow]) -> int:
         """Start what nobody runs, as far as `trigger.maxConcurrent` allows; returns how many were started."""
@@ -102,8 +121,7 @@ class Runs:
         for row in rows:
             if not self._has_room(row.runbook):
                 continue
-            with suppress(NvsxError):  # the disk: it is tried again with the next sweep
-                begun += await self.begin(row.id)
+            begun += await self.begin(row.id)
         return begun
 
     def _has_room(self, name: str) -> bool:
@@ -137,6 +155,10 @@ class Runs:
 
     async def _conduct(self, run_id: str, active: _Active) -> None:
         try:
+            if not await self._claim(run_id, active):
+                self.active.pop(run_id, None)
+                return
+            await self._turn()
             code = await self._execute(run_id, active)
         except asyncio.CancelledError:
             self.active.pop(run_id, None)
@@ -147,11 +169,27 @@ class Runs:
         self.ended.append(code)
         await self._on_end(run_id)
 
+    async def _claim(self, run_id: str, active: _Active) -> bool:
+        try:
+            with suppress(NvsxError):  # the disk: it is tried again with the next sweep
+                active.owned = await self._tools.ledger.claim(run_id)
+        finally:
+            active.asked.set()
+        return active.owned
+
+    async def _turn(self) -> None:
+        """Wait for this run's turn: one commit claims hundreds of them, and between the beginnings of two the loop
+        turns, so that whoever reports the next fault is answered meanwhile.
+        """
+        async with self._turns:
+            await asyncio.sleep(0)
+
     async def _execute(self, run_id: str, active: _Active) -> int:
         tools = self._tools
-        record, history = await take_up(tools.ledger, run_id)
+        with tools.clock.holding():  # what a dead process left is looked for in a thread
+            record, history = await take_up(tools.ledger, run_id)
         plan = self._plan(record)
-        with guarded(plan) as guard:
+        with guarded(plan, lazy=True) as guard:
             run = Run(
                 plan,
                 view=tools.view,

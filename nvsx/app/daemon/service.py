@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import shutil
@@ -27,7 +28,7 @@ from nvsx.settings import process_environment, secret_values, state_directory
 from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from nvsx.app.daemon.project import Project
@@ -67,8 +68,15 @@ class Request(NamedTuple):
         return self.mode != "poll" and not self.once
 
 
+class Footing(NamedTuple):
+    """What stands before any cluster was reached."""
+
+    ledger: Ledger
+    cluster: Kubectl
+
+
 class Service:
-    """Everything that a daemon stands on, from `open` to `close`."""
+    """Everything that a daemon stands on, from `prepare` to `close`."""
 
     def __init__(self, request: Request, settings: Settings, clock: Clock, sink: Sink) -> None:
         if settings.bundled and not request.bundled:
@@ -115,13 +123,17 @@ class Service:
             more = f" and {len(scripts) - 4} more" if len(scripts) > 4 else ""
             self.log.warn(f"{name} is not set; {', '.join(scripts[:4])}{more} cannot do without it", "environment")
 
-    async def open(self) -> Daemon:
-        """Connect, and make the daemon. Raises what cannot be helped by waiting; waits for a cluster otherwise."""
+    async def prepare(self) -> Footing:
+        """Open the ledger and settle the context: what needs no cluster. Raises what no waiting would help."""
         what = "nvsx serve --once" if self.request.once else "nvsx serve"
         ledger = Ledger.open(self.base, clock=self.clock, what=what)
         self._stack.callback(ledger.close)
-        cluster = await self._connect()
-        identity = await self._identity(cluster, ledger)
+        return Footing(ledger, await self._connect())
+
+    async def open(self, footing: Footing, on_blind: Callable[[str], None] | None = None) -> Daemon:
+        """Learn which cluster this is, and make the daemon. `on_blind` is told why that takes long."""
+        ledger, cluster = footing
+        identity = await self._identity(cluster, ledger, on_blind)
         self.log.cluster = identity
         database = self._database(cluster)
         view = View(cluster, self.clock, whole_fleet=True, on_note=self.log.warn, database=database)
@@ -157,27 +169,34 @@ class Service:
             env=pinned.env, clock=self.clock, cwd=str(self.root), context=pinned.context, mark=f"{MARK}-{os.getpid()}"
         )
 
-    async def _identity(self, cluster: Kubectl, ledger: Ledger) -> str:
+    async def _identity(self, cluster: Kubectl, ledger: Ledger, on_blind: Callable[[str], None] | None) -> str:
         """Which cluster this is. Where it cannot be asked now, the one that this context led to before; else wait."""
         name = f"cluster/{self.context}"
-        attempts = 0
-        while True:
+        known = ledger.cursor(name)
+        said: type[ClusterError] | None = None
+        for attempt in itertools.count():
             try:
                 found = await cluster.identity()
             except ClusterError as error:
-                known = ledger.cursor(name)
                 if known:
+                    cluster.assume(known)  # should another one answer later, that is blindness and no news
                     return known
                 if self.request.once:
                     raise
-                if not attempts:
-                    self.log.say(f"nvsx is blind: {error.message}; it goes on trying", topic="blind", level="error")
-                await asyncio.sleep(IDENTITY_S[min(attempts, len(IDENTITY_S) - 1)])
-                attempts += 1
+                if type(error) is not said:
+                    hint = f" ({error.hint})" if error.hint else ""
+                    self.log.say(
+                        f"nvsx is blind: {error.message}{hint}; it goes on trying", topic="blind", level="error"
+                    )
+                said = type(error)
+                if on_blind:
+                    on_blind(f"nvsx cannot tell yet which cluster this is: {error.message}")
+                await asyncio.sleep(IDENTITY_S[min(attempt, len(IDENTITY_S) - 1)])
                 continue
-            if ledger.cursor(name) != found:
+            if known != found:
                 await ledger.set_cursor(name, found)
             return found
+        raise AssertionError("it is tried for ever")
 
     def _database(self, cluster: Kubectl) -> Database:
         from nvsx.mongo.database import Mongo

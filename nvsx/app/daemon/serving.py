@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.hearing import Hearing
+from nvsx.app.daemon.porch import Porch
 from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from nvsx.app.daemon.core import Daemon
+    from nvsx.app.daemon.service import Footing
     from nvsx.triggers.healthsource import SourceState
+    from nvsx.triggers.inbox import Inbox
     from nvsx.triggers.listener import Listener
 
 SWEEP_PATIENCE_S = 60.0
@@ -73,42 +76,71 @@ async def serve(service: Service) -> int:
     signals = Signals()
     try:
         service.introduce()
-        opening = asyncio.create_task(service.open())
-        asked = asyncio.create_task(signals.stop.wait())
-        await asyncio.wait([opening, asked], return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():  # asked to stop before the cluster could be reached for the first time
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
-            return Exit.DONE
-        asked.cancel()
-        await _serve(service, opening.result(), signals)
+        footing = await service.prepare()
+        porch = Porch(footing.ledger, service.gate, service.began)
+        async with _open_port(service, porch) as listener:
+            daemon = await _opened(service, footing, porch, signals)
+            if daemon is None:  # asked to stop before the cluster could be reached for the first time
+                return Exit.DONE
+            porch.lead_to(_front(service, daemon))
+            await _serve(service, daemon, listener, signals)
         return signals.code
     finally:
         await service.close()
         signals.close()
 
 
-async def _serve(service: Service, daemon: Daemon, signals: Signals) -> None:
+@asynccontextmanager
+async def _open_port(service: Service, porch: Porch) -> AsyncIterator[Listener | None]:
+    """Answer, and write the metrics file, from now on, whether or not the cluster can be reached."""
+    listener = _listen(service, porch) if service.request.listens else None
+    metrics = asyncio.create_task(_keep_metrics(service, porch, listener)) if service.request.metrics_file else None
+    try:
+        yield listener
+    finally:
+        if metrics:
+            metrics.cancel()
+            await asyncio.gather(metrics, return_exceptions=True)
+        if listener:
+            await _shut(service, listener)
+
+
+async def _shut(service: Service, listener: Listener) -> None:
+    service.gate.stopping = True  # what comes in now is told to come again
+    await listener.stop(LISTENER_GRACE_S)
+
+
+async def _opened(service: Service, footing: Footing, porch: Porch, signals: Signals) -> Daemon | None:
+    """The daemon, as soon as it is known which cluster this is; None where a signal came first."""
+
+    def blind(reason: str) -> None:
+        porch.reason = reason
+
+    opening = asyncio.create_task(service.open(footing, blind))
+    asked = asyncio.create_task(signals.stop.wait())
+    try:
+        await asyncio.wait([opening, asked], return_when=asyncio.FIRST_COMPLETED)
+        return opening.result() if opening.done() else None
+    finally:
+        for task in (opening, asked):
+            task.cancel()
+        await asyncio.gather(opening, asked, return_exceptions=True)
+
+
+async def _serve(service: Service, daemon: Daemon, listener: Listener | None, signals: Signals) -> None:
     daemon.start()
-    listener, metrics = None, None
     work = asyncio.create_task(daemon.run())
     try:
-        listener = _listen(service, daemon) if service.request.listens else None
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_S):
                 await daemon.fleet.looked.wait()
         _tell_ready(service, daemon)
-        if service.request.metrics_file:
-            metrics = asyncio.create_task(_keep_metrics(service, daemon, listener))
         await _until_stopped(service, daemon, listener, signals, work)
     finally:
         if listener:
-            daemon.tools.gate.stopping = True  # what comes in now is told to come again
-            await listener.stop(LISTENER_GRACE_S)
-        tasks = [task for task in (work, metrics) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await _shut(service, listener)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
         stop = asyncio.create_task(daemon.stop(service.request.grace_s))
         hurry = asyncio.create_task(signals.at_once.wait())
         await asyncio.wait([stop, hurry], return_when=asyncio.FIRST_COMPLETED)
@@ -151,7 +183,7 @@ def _reload(service: Service, daemon: Daemon, listener: Listener | None) -> None
     service.warn_of_missing(project)
 
 
-def _listen(service: Service, daemon: Daemon) -> Listener:
+def _listen(service: Service, porch: Porch) -> Listener:
     from nvsx.httpd.tls import Certificate
     from nvsx.triggers.listener import Listener
 
@@ -159,9 +191,9 @@ def _listen(service: Service, daemon: Daemon) -> Listener:
 
     hearing = Hearing(log, service.clock)
     listener = Listener(
-        _front(service, daemon),
+        porch,
         service.clock,
-        daemon.project.config.sources,
+        service.project.config.sources,
         service.root,
         tokens=request.tokens,
         on_heard=hearing.heard,
@@ -181,25 +213,25 @@ def _front(service: Service, daemon: Daemon) -> Front:
     return Front(daemon, lambda: drills(ledger), service.began)
 
 
-async def _keep_metrics(service: Service, daemon: Daemon, listener: Listener | None) -> None:
+async def _keep_metrics(service: Service, inbox: Inbox, listener: Listener | None) -> None:
     """Write the metrics file again and again; what keeps it from being written is said once."""
     said = ""
     while True:
-        trouble = await _write_metrics(service, daemon, listener)
+        trouble = await _write_metrics(service, inbox, listener)
         if trouble != said:
             service.log.warn(trouble or "the metrics file is written again")
             said = trouble
         await asyncio.sleep(METRICS_S)
 
 
-async def _write_metrics(service: Service, daemon: Daemon, listener: Listener | None = None) -> str:
+async def _write_metrics(service: Service, inbox: Inbox, listener: Listener | None = None) -> str:
     """Put the metrics of now into the file that was asked for; why that could not be, or ""."""
     file = service.request.metrics_file
     if not file:
         return ""
     from nvsx.app.metricsfile import write_metrics
 
-    figures = await _front(service, daemon).metrics()
+    figures = await inbox.metrics()
     try:
         await asyncio.to_thread(write_metrics, file, {**figures, **(listener.figures() if listener else {})})
     except NvsxError as error:
@@ -231,15 +263,15 @@ async def sweep(service: Service) -> int:
         with alone(service.base) as first:
             if not first:
                 return Exit.DONE
-            daemon = await service.open()
+            daemon = await service.open(await service.prepare())
             daemon.start()
             state = await _look(daemon)
             blind = state is None or state.blind
             await _decide(daemon)
             unable = bool(daemon.intake.trouble)  # to write down what was decided: the next sweep decides again
-            _complain(service, await _write_metrics(service, daemon))
+            _complain(service, await _write_metrics(service, _front(service, daemon)))
         await _finish(service, daemon, signals)
-        await _write_metrics(service, daemon)
+        await _write_metrics(service, _front(service, daemon))
         return signals.code or exit_code(daemon.runs.ended, blind=blind or unable)
     finally:
         await service.close()
@@ -267,6 +299,7 @@ async def _decide(daemon: Daemon) -> None:
         daemon.watch.steady()
     await daemon.take_up()
     await daemon.intake.settle()
+    await daemon.runs.claimed()
     await daemon.tidy()
     await daemon.keep()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.clock import RealClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MARK_VARIABLE = "NVSX_PROCESS_MARK"
 GRACE_S = 1.5
@@ -105,12 +105,14 @@ class Family:
     def end(self, *, grace_s: float = GRACE_S) -> int:
         """TERM, `grace_s`, KILL, reap: returns how many processes beside the main one were there at first."""
         try:
-            first = self._members()
+            rows = _table()
+            first = self._members(rows)
             if first:
                 self._signal(first, signal.SIGTERM)
                 self._wait(first, grace_s)
                 self._kill()
-            _reap_orphans()
+                rows = _table()
+            _reap_orphans(rows)
             return len(set(first) - {self.main})
         finally:
             with STARTED.lock:
@@ -120,12 +122,12 @@ class Family:
         deadline = _CLOCK.monotonic() + grace_s
         while members and (left := deadline - _CLOCK.monotonic()) > 0:
             _wait_gone(members, left)
-            members = self._members()
+            members = self._members(_table())
 
     def _kill(self) -> None:
         """KILL until nothing is left: what forks faster than one round meets the next."""
         give_up = _CLOCK.monotonic() + _UNKILLABLE_AFTER_S
-        while (members := self._members()) and _CLOCK.monotonic() < give_up:
+        while (members := self._members(_table())) and _CLOCK.monotonic() < give_up:
             if not self._signal(members, signal.SIGKILL):
                 return  # all that is left belongs to another user
             _wait_gone(members, _ROUND_S)
@@ -138,8 +140,7 @@ class Family:
         taken = [_send(pid, number) for pid in members]
         return any(taken)
 
-    def _members(self) -> list[int]:
-        rows = _table()
+    def _members(self, rows: Sequence[Entry]) -> list[int]:
         if not rows and self.main:
             return [self.main] if _group_lives(self.main) else []
         return [row.pid for row in rows if row.pid != os.getpid() and _alive(row) and self._owns(row)]
@@ -148,11 +149,16 @@ class Family:
         if self.main and self.main in (row.pid, row.session, row.group):
             return True
         # An orphan that shed its environment belongs to a script, nobody knows which: the last one to end takes it.
-        stray = STARTED.families == {self} and row.started >= STARTED.since and _is_orphan(row)
+        stray = row.parent == os.getpid() and self._may_take(row)
         if row.started < self.since and not stray:
             return False
         marks = _marks(row.pid, patient=stray)
         return _carries(marks, self.mark) if marks else stray
+
+    def _may_take(self, row: Entry) -> bool:
+        # A child that was forked and has not become its program yet bears no mark: under the lock it is known as ours.
+        with STARTED.lock:
+            return STARTED.families == {self} and row.started >= STARTED.since and _is_orphan(row)
 
 
 def _is_orphan(row: Entry) -> bool:
@@ -160,8 +166,10 @@ def _is_orphan(row: Entry) -> bool:
     return row.parent == os.getpid() and row.session != os.getsid(0) and row.pid not in STARTED.pids
 
 
-def _reap_orphans() -> None:
-    zombies = [row for row in _table() if row.state == "Z"]
+def _reap_orphans(rows: Iterable[Entry]) -> None:
+    zombies = [row for row in rows if row.state == "Z"]
+    if not zombies:
+        return
     with STARTED.lock:
         for row in filter(_is_orphan, zombies):
             try:
