@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.servers.kube import KubeServer
 
 README = CHECKOUT / "README.md"
+PICTURE = ("recovering", (80, 24))
+"""The golden frame that the README shows; `python -m tests.frames` puts it there."""
+
 PATIENCE_S = 100.0
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TYPED = re.compile(r"`((?:nvsx|make|pip install)(?: [^`]*)?)`")

@@ -30,7 +30,7 @@ from nvsx.model import STAGE_IDS
 from nvsx.sinks.choose import MODES
 from nvsx.topics import TOPICS, exit_codes
 from tests.frames.sizes import file_of
-from tests.readme import PATIENCE_S, README, Line, Newcomer, blocks, lines, typed
+from tests.readme import PATIENCE_S, PICTURE, README, Line, Newcomer, blocks, lines, typed
 from tests.rehearsing import CHECKOUT
 from tests.servers.claude import good_answer, message, playing
 from tests.servers.kube import KubeServer
@@ -174,14 +174,14 @@ def from_cron(who: Newcomer, line: Line) -> None:
     assert at
     assert at[1] == "* * * * * "
     command = at[2].replace("/opt/", f"{opt}/")
-    for sweep in ("first", "second"):
+    for _ in range(2):
         done = subprocess.run(
             ["/bin/sh", "-c", command], env=cron, cwd=opt, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=PATIENCE_S, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
         assert done.returncode == 0, said
-    assert said == "", f"nothing is to be done or to be learned, but the {sweep} sweep speaks"
+    assert said == "", "nothing is to be done or to be learned, but the second sweep speaks"
 
 
 def with_the_sample_page(who: Newcomer, line: Line) -> None:
@@ -369,7 +369,7 @@ def test_the_closed_sets_are_those_of_the_code() -> None:
 
 def test_the_picture_is_what_the_deck_draws() -> None:
     [(_, picture)] = blocks(PAGE, "text")
-    assert picture == file_of("recovering", (80, 24)).read_text("utf-8")
+    assert picture == file_of(*PICTURE).read_text("utf-8")
     assert max(width(line) for line in picture.splitlines()) <= 80
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import shutil
@@ -21,7 +20,6 @@ from nvsx.app.linting import lint_project
 from nvsx.app.survey import Survey, survey
 from nvsx.catalog import Catalog
 from nvsx.envfile import parse_env
-from nvsx.names import alias
 from nvsx.runbook.faults import FAULTS
 from nvsx.settings import load
 from nvsx.sim.scenario import scenario_names
@@ -445,43 +443,3 @@ def test_a_cluster_without_nvsentinel_is_said_and_nothing_is_written(tmp_path: P
     assert done.returncode == 3
     assert "forbidden" in done.stderr
     assert not (tmp_path / "runbooks").exists()
-
-
-@needs_kubectl
-@pytest.mark.timeout(400)  # the archive may have to be built first, on a machine that does other things
-def test_the_newcomers_path(pyz: Path, tmp_path: Path) -> None:
-    """An empty directory and the archive: set up, examine, list, run, one sweep; each with exit code 0."""
-    home = tmp_path / "home"
-    home.mkdir()
-    archive = home / "nvsx.pyz"
-    shutil.copy(pyz, archive)
-    with KubeServer("xid-79", tmp_path, speed=60.0) as kube:
-        env = {key: value for key, value in environment(home).items() if key != "PYTHONPATH"}
-        env |= kube.env | {"HOME": str(home)}
-
-        def nvsx(*words: str) -> subprocess.CompletedProcess[str]:
-            return subprocess.run(
-                [str(archive), *words], cwd=home, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                timeout=200, check=False,
-            )  # fmt: skip
-
-        done = nvsx("setup", "--yes")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "✓ gpu-off-bus: PASSED" in done.stdout
-        done = nvsx("doctor", "--output", "json")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert json.loads(done.stdout)["project"] == str(home)
-        done = nvsx("list", "--output", "json")
-        assert done.returncode == 0
-        assert len(json.loads(done.stdout)["runbooks"]) == 8
-        with subprocess.Popen(
-            [str(archive), "run", "gpu-off-bus", "--target-node", alias(kube.director.node), "--no-dwell"],
-            cwd=home, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        ) as run:  # fmt: skip
-            assert run.stdout
-            for line in run.stdout:
-                if '"stage_begin"' in line and '"detect"' in line:
-                    kube.play()  # the fault comes while somebody looks, however busy this machine is
-            assert run.wait(200) == 0, run.stderr.read() if run.stderr else ""
-        done = nvsx("serve", "--once")
-        assert done.returncode == 0, done.stdout + done.stderr

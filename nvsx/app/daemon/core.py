@@ -43,6 +43,7 @@ class Options(NamedTuple):
     poll_s: float = 10.0
     adopt: bool = False
     keep_s: float = KEEP_S
+    sweeps: bool = False  # one look, as cron has it, and what was said before is not said again
 
 
 class Daemon:

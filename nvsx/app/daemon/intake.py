@@ -88,6 +88,7 @@ class Intake:
         self._surroundings = 0
         self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
         self._tripped = False
+        self._breaker: str | None = None  # as last seen
         self._wake = asyncio.Event()
         self._listed: set[str] = set()
 
@@ -142,8 +143,9 @@ class Intake:
         self._tripped = state == TRIPPED
         if self._tripped:
             self._wake.set()
-        else:
+        elif self._breaker is not None:  # that it is as it should be, at the first look, is no news
             self._log.say(f"NVSentinel's circuit breaker is {state or 'not there'}", topic="trigger")
+        self._breaker = state
 
     def reloaded(self) -> None:
         """Runbooks are new: what nobody asked for before may be asked for now."""

@@ -144,7 +144,9 @@ class Service:
             self.settings.namespace,
         )  # fmt: skip
         tools = Tools(ledger, view, self.clock, self.gate, sink, self.log)
-        options = Options(self.request.polls, self.request.poll_s, self.request.adopt, self.request.keep_s)
+        options = Options(
+            self.request.polls, self.request.poll_s, self.request.adopt, self.request.keep_s, sweeps=self.request.once
+        )  # fmt: skip
         return Daemon(
             ground, tools, self.project, options, self.tally,
             database=database if self.request.polls and self.request.events != "nodes" else None,

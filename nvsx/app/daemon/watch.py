@@ -18,6 +18,7 @@ STEADY_S = 600.0
 
 URL_TIMEOUT_S = 10.0
 KEY = "blind"
+DEGRADED = "degraded"
 
 
 class Watch:
@@ -53,6 +54,8 @@ class Watch:
     def steady(self) -> None:
         """The sight is good, and a blindness from now on is a new one (a sweep ends so)."""
         self._daemon.alarms.forget(KEY)
+        if not self.state.degraded:
+            self._daemon.alarms.forget(DEGRADED)
 
     def _goes_blind(self, state: SourceState, now: float) -> None:
         why = "; ".join(_why(what, error) for what, error in _lost(state))
@@ -66,9 +69,9 @@ class Watch:
     def _tell_degraded(self, state: SourceState) -> None:
         lost = "; ".join(_why(what, error) for what, error in _lost(state)) if state.degraded else ""
         if bool(lost) != bool(self._degraded):
-            if lost:
+            if lost and (self._daemon.alarms.is_new(DEGRADED) or not self._daemon.options.sweeps):
                 self._daemon.tools.log.warn(f"one way of seeing faults is lost: {lost}", topic="blind")
-            elif not state.blind:
+            elif not lost and not state.blind:
                 self._daemon.tools.log.say("both ways of seeing faults work again", topic="recovered")
         self._degraded = lost
 
