@@ -69,6 +69,28 @@ class Watch:
     inferred: bool = False
 
 
+Tone = Literal["bad", "work", "good", "blind"]
+"""What a change of the chain means for the node: worse, under way, better, or not known any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Something that NVSentinel's chain shows of the target node has changed, whether or not a clause waits for it.
+
+    `topic`: condition, cordon, state, taint, drain, repair, node, breaker, people, recovery, sight. `subject` is what
+    of it: a condition's type, a taint's key, a maintenance object's name. `at` is when it happened: when it was seen,
+    or for what was there before the run what the object says, 0.0 where it does not. `since` is the object's own time.
+    """
+
+    event: ClassVar[str] = "chain"
+    topic: str
+    subject: str
+    text: str
+    tone: Tone
+    at: float
+    since: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """A line that a process printed, escaped and masked. `origin`: `action`, `onSuccess`, `prerequisite NAME`."""
@@ -138,7 +160,7 @@ class Finish:
     reason: str = ""
 
 
-Body = Start | Prerequisite | StageBegin | Watch | Output | Hook | StageEnd | Note | Finish
+Body = Start | Prerequisite | StageBegin | Watch | Chain | Output | Hook | StageEnd | Note | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +181,7 @@ def to_wire(event: RunEvent) -> dict[str, Any]:
     for field in fields(body):
         value = getattr(body, field.name)
         wire[field.name] = list(value) if isinstance(value, tuple) else value
-    for key in ("elapsed_s", "total_s", "mttr_s"):
+    for key in ("elapsed_s", "total_s", "mttr_s", "at", "since"):
         if isinstance(wire.get(key), float):
             wire[key] = round(wire[key], 3)
     wire.update(t=round(event.t, 6), seq=event.seq, run_id=event.run_id, cluster=event.cluster)
@@ -180,5 +202,5 @@ def from_wire(wire: Mapping[str, Any]) -> RunEvent:
 
 
 _BODIES: dict[str, type[Body]] = {
-    kind.event: kind for kind in (Start, Prerequisite, StageBegin, Watch, Output, Hook, StageEnd, Note, Finish)
+    kind.event: kind for kind in (Start, Prerequisite, StageBegin, Watch, Chain, Output, Hook, StageEnd, Note, Finish)
 }

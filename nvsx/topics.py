@@ -100,14 +100,15 @@ DATADOG"""
 
 _EXIT_MEANINGS = {
     "DONE": "done",
-    "FAILED": "a run failed, a hook failed, or a check failed",
+    "FAILED": "the run failed, a hook failed, or a check failed",
     "USAGE": "the command line or a runbook is not valid",
-    "BLIND": "blind, or the environment: no kubectl, unreachable, forbidden, database refused, old Python",
-    "REFUSED": "refused: a duplicate, or saturated",
+    "BLIND": "blind: the cluster could not be looked at; or this machine lacks kubectl, a right, Python 3.11 …",
+    "REFUSED": "refused: a duplicate, or too much waits already",
     "BUG": "a defect of nvsx; a report file was written",
-    "INTERRUPTED": "interrupted (Ctrl-C)",
-    "TERMINATED": "terminated (SIGTERM)",
+    "INTERRUPTED": "interrupted (Ctrl-C); a run did its postmortem first",
+    "TERMINATED": "terminated (SIGTERM); a run did its postmortem first",
 }
+_OF_THE_PIPE = {141: "whoever read the output stopped reading (`nvsx list | head`)"}
 
 
 def _runbooks() -> str:
@@ -142,16 +143,14 @@ def _webhook() -> str:
 
 
 def exit_codes() -> dict[int, str]:
-    """Every exit code with its meaning, in order."""
+    """Every exit code with its meaning, in order. The README lists the same; a test compares."""
     from nvsx.errors import Exit
 
-    return {getattr(Exit, name): meaning for name, meaning in _EXIT_MEANINGS.items()}
+    return {getattr(Exit, name): meaning for name, meaning in _EXIT_MEANINGS.items()} | _OF_THE_PIPE
 
 
 def _exit_codes() -> str:
-    rows = [f"  {code:>3}  {meaning}" for code, meaning in exit_codes().items()]
-    rows.append("  141  whoever read the output stopped reading (`nvsx list | head`)")
-    return "\n".join(rows)
+    return "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exit_codes().items())
 
 
 TOPICS: dict[str, tuple[str, Callable[[], str]]] = {

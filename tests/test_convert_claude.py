@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nvsx import claude
-from nvsx.app.converting import convert_by_rules, read_source
 from nvsx.app.prompting import draft_schema, preamble
-from nvsx.catalog import Catalog
 from nvsx.main import main
 from tests.rehearsing import CHECKOUT
-from tests.servers.claude import Act, failure, message, playing, tool
+from tests.servers.claude import Act, failure, good_answer, message, playing, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,16 +48,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a good answer is: here, what the rules make of the page."""
     root = tmp_path_factory.mktemp("good")
-    draft = convert_by_rules(read_source(SAMPLE, "", {}), Catalog(root), {"PATH": "/usr/bin:/bin"}).draft
-    lines = [
-        {"first": 111, "last": 111, "fate": "people", "hook": "", "why": "takes a GPU away"},
-        {"first": 93, "last": 94, "fate": "dropped", "hook": "", "why": "fault-quarantine cordons"},
-        {"first": 49, "last": 70, "fate": "kept", "hook": "hooks/sample-runbook/acknowledge.sh", "why": "tells people"},
-    ]
-    hooks = [{"path": path, "script": text} for path, text in draft.hooks.items()]
-    return {"runbook": draft.runbook, "hooks": hooks, "lines": lines}
+    return good_answer(SAMPLE, root)
 
 
 def convert(monkeypatch: pytest.MonkeyPatch, acts: list[Act], *words: str) -> tuple[int, Any]:

@@ -54,6 +54,10 @@ def test_what_does_not_cordon_is_found_by_polling(tmp_path: Path) -> None:
             await asyncio.sleep(15)
 
     assert place.play(story).started() == ["page.sh gpu-1"]
+    env = place.env("page.sh")  # no condition and no annotation says any of it: only the event that started the run
+    assert (env["NVSX_EVENT_CHECK"], env["NVSX_EVENT_CODES"]) == ("SysLogsXIDError", "79")
+    assert env["NVSX_EVENT_MESSAGE"]
+    assert env["NVSX_EVENT_TIME"] == "2026-08-21T10:01:01.000+00:00"
 
 
 def test_many_documents_about_one_fault_are_one_run(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from nvsx.cells import width
 from nvsx.deck import NEW, View, fold, frame
 from nvsx.deck.styled import row_width
 from nvsx.deck.view import HELP, KEYS, pressed
-from nvsx.events import Hook, Note, Output, RunEvent, StageBegin, StageEnd, Start, Watch
+from nvsx.events import Chain, Hook, Note, Output, RunEvent, StageBegin, StageEnd, Start, Watch
 from nvsx.sinks.ansi import ENTER, LEAVE, Painter
-from tests.frames.runs import LAST, NOON, RUNS, bodies, state
+from tests.frames.runs import LAST, NOON, RUNS, bodies, saw, start, state
 from tests.frames.sizes import SIZES, drawn, file_of, shown
 
 
@@ -48,19 +48,60 @@ def test_blindness_is_told_apart_and_says_why() -> None:
 
 def test_the_chain_shows_what_was_seen_and_when_and_nothing_else() -> None:
     known = state(RUNS["passed"])
-    assert [(fact.label, fact.text.partition(",")[0], fact.t - NOON) for fact in known.chain] == [
+    assert [(fact.topic, fact.text.partition(",")[0], fact.t - NOON) for fact in known.chain] == [
         ("condition", "SysLogsXIDError=True", 12),
-        ("cordon", "spec.unschedulable=true", 13),
-        ("state", "state draining", 14),
-        ("state", "state drain-succeeded", 38),
-        ("repair", known.chain[4].text, 39),
-        ("node", "Ready=Unknown", 97),
-        ("healthy", "Ready=True", 330),
-        ("healthy", "SysLogsXIDError=False", 356),
-        ("recovery", "released", 357),
+        ("cordon", "cordoned by NVSentinel", 13),
+        ("state", "quarantined", 13),
+        ("state", "draining", 14),
+        ("drain", "waits for default/train-0", 14.5),
+        ("state", "drain-succeeded", 38),
+        ("repair", "RebootNode SignalSent=absent", 39),
+        ("repair", "RebootNode SignalSent=True", 48),
+        ("node", "Ready=Unknown (NodeStatusUnknown)", 97),
+        ("node", "Ready=True", 330),
+        ("node", "booted anew (boot ID 1f0c77aa)", 330),
+        ("repair", "RebootNode NodeReady=True (Succeeded)", 341),
+        ("condition", "SysLogsXIDError=False", 356),
+        ("cordon", "can be scheduled again", 357),
+        ("recovery", "NVSentinel released the node", 357),
     ]
     lines = shown(known, (120, 40), NOON + LAST["passed"])
-    assert any("12:00:38   +24.0s  state     state drain-succeeded" in line for line in lines)
+    assert any("12:00:38   +23.5s  state     drain-succeeded" in line for line in lines)
+
+
+def test_what_a_clause_shows_is_told_once() -> None:
+    """The maintenance object of the chain is the one that a clause waits for; an Event is told by its clause alone."""
+    known = state(
+        [*RUNS["recovering"], saw(50, "recover", "3", "node-event", "node event X", "met", "gpu-node-1: X 79")]
+    )
+    assert [fact.text for fact in known.chain if fact.topic == "event"] == ["gpu-node-1: X 79"]
+    assert all(fact.subject for fact in known.chain if fact.topic == "repair")
+
+
+def test_a_fact_from_before_the_run_has_no_time_of_its_own_or_the_clusters() -> None:
+    told = [start(), (1.0, Chain("state", "node", "draining", "work", 0.0)),
+            (1.0, Chain("condition", "X", "X=True", "bad", NOON - 200_000.0))]  # fmt: skip
+    lines = shown(state(told), (120, 40), NOON + 2)
+    assert any("earlier " in line and "draining" in line for line in lines)
+    assert any("22 Dec " in line and "X=True" in line for line in lines)
+
+
+def test_a_repair_at_work_shows_its_age() -> None:
+    line = next(line for line in shown(state(RUNS["recovering"]), (80, 24), NOON + 100) if "12:00:48" in line)
+    assert "1m01s old  RebootNode SignalSent=True" in line
+
+
+def test_the_incident_clock_runs_until_the_node_is_back() -> None:
+    assert "incident 1m28s" in shown(state(RUNS["recovering"]), (60, 15), NOON + 100)[-1]
+    back = state(RUNS["passed"])._replace(finish=None)
+    assert "incident 5m45s" in shown(back, (60, 15), NOON + 900)[-1]
+    assert "incident" not in shown(state(RUNS["passed"]), (120, 40), NOON + 900)[-1]  # the MTTR stands above it
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24)])
+def test_the_chain_is_on_the_smallest_screens(size: tuple[int, int]) -> None:
+    lines = shown(state(RUNS["recovering"]), size, NOON + 100)
+    assert any("node      Ready=Unknown (Node" in line for line in lines)
 
 
 def test_pausing_holds_the_output_and_counts_what_came() -> None:
@@ -107,6 +148,8 @@ EVENTS = st.one_of(
     st.builds(StageBegin, st.sampled_from(["drain", "zz"]), ODD_TEXT, st.floats(0, 1e6), st.tuples(ODD_TEXT)),
     st.builds(Watch, st.just("drain"), st.sampled_from(["0", "1", "0.1", "x"]), ODD_TEXT, ODD_TEXT,
               st.sampled_from(["met", "unmet", "blind"]), ODD_TEXT),
+    st.builds(Chain, st.sampled_from(["condition", "repair", "recovery"]), ODD_TEXT, ODD_TEXT,
+              st.sampled_from(["bad", "work", "good", "blind"]), st.floats(0, 4e9), st.floats(0, 4e9)),
     st.builds(StageEnd, st.sampled_from(["drain", "recover"]), st.sampled_from(["pass", "fail", "blind", "skipped"]),
               st.floats(0, 1e6), ODD_TEXT, st.booleans()),
     st.builds(Hook, st.just("drain"), ODD_TEXT, ODD_TEXT, st.just(1), st.just("end"), st.just("failed"), st.just(1)),

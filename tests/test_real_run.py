@@ -58,13 +58,13 @@ def run(pyz: Path, home: Path, kube: KubeServer, *arguments: str) -> Ran:
 
 
 def check_calls(calls: list[str]) -> None:
-    """Reads only: the context, the cluster's identity, the nodes once, and for each resource a list and a watch."""
+    """Reads only: the context, the cluster's identity, and for each resource a list and a watch; eight in all."""
     assert all(call.startswith(("get --raw /", "config view ")) for call in calls), calls
     starts = Counter(call.partition("?")[0] for call in calls if "?" in call)
     watches = Counter(call.partition("?")[0] for call in calls if "watch=1" in call)
     assert set(watches.values()) == {1}, "one long-lived process a resource"
-    assert all(count <= 2 + (resource == "get --raw /api/v1/nodes") for resource, count in starts.items()), calls
-    assert len(calls) <= 3 + 2 * len(watches), calls
+    assert all(count <= 2 for count in starts.values()), calls
+    assert len(calls) <= 8, calls
 
 
 def test_the_flagship_with_a_list_and_a_watch_for_each_resource(pyz: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ class Cutting(SimulatedCluster):
         else:
             assert self._reason or self._futile >= stream.FUTILE, "listed again without a reason"
             self.excuses.append(int(listing.version))
-        self._reason, self._futile = False, 0
+        self._reason = False  # watches that brought nothing go on counting: a list is no event
         return listing
 
     async def watch(self, path: ApiPath, version: str) -> AsyncGenerator[WatchEvent, None]:

@@ -15,6 +15,7 @@ from nvsx.watches import nvsentinel
 from nvsx.watches.incident import Incident, observe, open_fault_time
 from nvsx.watches.node import field_at
 from nvsx.watches.predicate import Documents, DocumentSource, Lines, LogSource, also
+from nvsx.watches.progress import repair_paths
 from nvsx.watches.table import KINDS, compile_clause
 from nvsx.watches.tracker import ClauseTracker
 from nvsx.watches.verdict import Verdict, all_of, any_of, blind, met, unmet
@@ -506,3 +507,16 @@ def test_field_paths(path: str, value: object) -> None:
 )
 def test_times(text: object, time: float) -> None:
     assert nvsentinel.parse_time(text) == time
+
+
+@pytest.mark.parametrize(
+    ("action", "resources"),
+    [
+        ("", []),
+        ("RESTART_BM", ["rebootnodes"]),
+        ("RESTART_VM", ["rebootnodes"]),
+        ("COMPONENT_RESET", ["rebootnodes", "gpuresets"]),
+    ],
+)
+def test_repairs_are_looked_for_where_the_recommended_action_leads(action: str, resources: list[str]) -> None:
+    assert [path.resource for path in repair_paths(action)] == resources

@@ -18,6 +18,7 @@ from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.target import ask_on_terminal, settle_target
 from nvsx.cluster.context import pin_context
 from nvsx.cluster.kubectl import Kubectl
+from nvsx.cluster.listed import Listed
 from nvsx.cluster.processes import observing
 from nvsx.engine.history import NEW_RUN
 from nvsx.engine.plan import Plan, new_run_id
@@ -27,6 +28,7 @@ from nvsx.settings import process_environment, secret_values, state_directory_or
 from nvsx.sinks.fanout import Fanout
 from nvsx.sinks.record import Record
 from nvsx.terminal import warn
+from nvsx.watches.predicate import node_path
 
 if TYPE_CHECKING:
     import asyncio
@@ -154,7 +156,8 @@ async def run_live(request: Request, session: Session, sink: Callable[[], Sink])
             except Refused:
                 shutil.rmtree(session.places.run_dir, ignore_errors=True)
                 raise
-            return await carry_out(replace(plan, repeat_count=repeats), NEW_RUN, session, cluster, ledger, sink)
+            known = Listed(cluster, node_path(target.name), target.listing)
+            return await carry_out(replace(plan, repeat_count=repeats), NEW_RUN, session, known, ledger, sink)
 
 
 async def carry_out(

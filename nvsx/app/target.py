@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.errors import UsageError
 from nvsx.names import alias_among, resolve_node
-from nvsx.ports import ApiPath
+from nvsx.ports import ApiPath, Listing
 from nvsx.watches.incident import open_fault_time
 from nvsx.watches.target import in_trouble, is_gpu_node, node_name
 
@@ -26,6 +26,7 @@ class Target(NamedTuple):
     alias: str
     why: str
     fault_time: float
+    listing: Listing  # this node alone, as of the list that it was found in
 
 
 async def settle_target(cluster: Cluster, wanted: str, *, ask: Callable[[list[str]], str] | None = None) -> Target:
@@ -33,19 +34,19 @@ async def settle_target(cluster: Cluster, wanted: str, *, ask: Callable[[list[st
 
     UsageError with the list of nodes when it is neither said nor evident.
     """
-    nodes = (await cluster.list(NODES)).objects
+    nodes, version = await cluster.list(NODES)
     by_name = {node_name(node): node for node in nodes}
     if wanted:
         name = resolve_node(wanted, list(by_name))
-        return _target(by_name, name, "named on the command line")
+        return _target(by_name, version, name, "named on the command line")
     troubled = in_trouble(nodes)
     if len(troubled) == 1:
-        return _target(by_name, troubled[0].name, f"the only node in trouble: {troubled[0].why}")
+        return _target(by_name, version, troubled[0].name, f"the only node in trouble: {troubled[0].why}")
     lines = [f"{candidate.name}  {candidate.why}" for candidate in troubled]
     lines = lines or [node_name(node) for node in nodes if is_gpu_node(node)]
     if ask is not None and lines:
         picked = ask([f"{alias_among(line.split()[0], by_name)}  {line}" for line in lines])
-        return _target(by_name, resolve_node(picked, list(by_name)), "picked")
+        return _target(by_name, version, resolve_node(picked, list(by_name)), "picked")
     found = f"{len(troubled)} nodes are in trouble" if troubled else "no node is in quarantine or has a GPU fault"
     listed = "".join(f"\n  {alias_among(line.split()[0], by_name)}  {line}" for line in lines[:20])
     more = f"\n  … and {len(lines) - 20} more" if len(lines) > 20 else ""
@@ -54,8 +55,8 @@ async def settle_target(cluster: Cluster, wanted: str, *, ask: Callable[[list[st
     )
 
 
-def _target(nodes: dict[str, Object], name: str, why: str) -> Target:
-    return Target(name, alias_among(name, nodes), why, open_fault_time(nodes[name]))
+def _target(nodes: dict[str, Object], version: str, name: str, why: str) -> Target:
+    return Target(name, alias_among(name, nodes), why, open_fault_time(nodes[name]), Listing([nodes[name]], version))
 
 
 def ask_on_terminal(lines: list[str]) -> str:

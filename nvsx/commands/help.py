@@ -5,6 +5,7 @@ from __future__ import annotations
 from nvsx.arguments import global_flags_help, parser_for, suggest, usage_error
 from nvsx.commands import COMMANDS
 from nvsx.terminal import say
+from nvsx.topics import TOPICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def show(words: Sequence[str]) -> int:
     if len(words) > 1:
         usage_error(f"help takes one topic, not {len(words)}", hint="nvsx help")
 
-    from nvsx.topics import TOPICS
-
     name = words[0]
     if name in TOPICS:
         say(TOPICS[name][1]())
@@ -54,12 +53,11 @@ def overview() -> str:
             lines += ["", f"{group}:"]
             heading = group
         lines.append(f"  {name:<12} {summary}")
-    return "\n".join([*lines, "", "flags of every command:", global_flags_help(), "", _LAST])
-
-
-_LAST = """\
-  nvsx COMMAND --help                one command
-  nvsx help TOPIC                    runbooks, hooks, environment, cron, exit-codes"""
+    last = [
+        "  nvsx COMMAND --help                one command",
+        f"  nvsx help TOPIC                    {', '.join(TOPICS)}",
+    ]
+    return "\n".join([*lines, "", "flags of every command:", global_flags_help(), "", *last])
 
 
 def command_help(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nvsx.deck import panels
-from nvsx.deck.styled import DIM, GREY, Row, Span, Style, both_ends, boxed, centered, fit, row, ruled
+from nvsx.deck.styled import DIM, GREY, Row, Span, Style, both_ends, boxed, centered, fit, row, row_width, ruled
 from nvsx.deck.view import HELP, KEYS, View
 from nvsx.durations import format_duration
 
@@ -24,6 +24,10 @@ BOXES_FROM = 34
 COLUMNS_FROM = 160
 """Columns from which the output stands beside the rest."""
 MOST_CLAUSES = 12
+LEAST_CLAUSES = 4
+"""As many of the active stage's clauses are worth more than the bars of stages that are over."""
+CLUSTER_CELLS = 8
+"""As much of a cluster's UID as tells it from others."""
 
 NO_VIEW = View()
 
@@ -46,14 +50,19 @@ def frame(state: DeckState, columns: int, rows: int, now: float, view: View = NO
 
 def _stacked(state: DeckState, columns: int, rows: int, now: float, view: View) -> list[Row]:
     boxes = rows >= BOXES_FROM
-    head, foot = _head(state, columns, boxes=boxes), _foot(state, columns, now, view)
+    head, foot = _head(state, columns, boxes=boxes), _foot(state, columns, now, view, boxes=boxes)
     room = rows - len(head) - len(foot)
     edges = 2 if boxes else 1
-    least = 0 if rows < 20 else edges + (3 if boxes else 2)  # what chain and output each need to be worth a panel
-    timeline = _timeline(state, columns, room - 2 * least, now, boxes=boxes)
+    least = edges + (3 if boxes else 2)  # what chain and output each need to be worth a panel
+    panels_below = 1 if rows < 20 else 2
+    timeline = _timeline(state, columns, room - panels_below * least, now, boxes=boxes)
     room -= len(timeline)
-    chain_room = min(max(len(state.chain), 1), max(0, (room - edges) - max(least, room // 2)))
-    chain = _panel(panels.chain_rows(state, chain_room), columns, "NVSentinel", boxes=boxes) if chain_room > 0 else []
+    # The chain goes before the output; a line of it stands even where the output has none.
+    kept = max(least, room // 3) if panels_below > 1 else 0
+    chain_room = min(max(len(state.chain), 1), max(0, room - edges - kept))
+    chain = (
+        _panel(panels.chain_rows(state, chain_room, now), columns, "NVSentinel", boxes=boxes) if chain_room > 0 else []
+    )
     room -= len(chain)
     return [*head, *timeline, *chain, *_output(state, columns, room, view, boxes=boxes), *foot]
 
@@ -62,12 +71,14 @@ def _wide(state: DeckState, columns: int, rows: int, now: float, view: View) -> 
     boxes = rows >= BOXES_FROM
     left_cells = max(100, columns * 11 // 20)
     right_cells = columns - left_cells - 1
-    head, foot = _head(state, columns, boxes=boxes), _foot(state, columns, now, view)
+    head, foot = _head(state, columns, boxes=boxes), _foot(state, columns, now, view, boxes=boxes)
     room = rows - len(head) - len(foot)
     edges = 2 if boxes else 1
     timeline = _timeline(state, left_cells, room - edges - 3, now, boxes=boxes)
     chain_room = room - len(timeline) - edges
-    chain = _panel(_filled(panels.chain_rows(state, chain_room), chain_room), left_cells, "NVSentinel", boxes=boxes)
+    chain = _panel(
+        _filled(panels.chain_rows(state, chain_room, now), chain_room), left_cells, "NVSentinel", boxes=boxes
+    )
     left = [*timeline, *chain]
     right = _output(state, right_cells, room, view, boxes=boxes)
     body = [
@@ -109,7 +120,8 @@ def _head(state: DeckState, columns: int, *, boxes: bool) -> list[Row]:
     name, target = panels.title(state)
     if boxes:
         inner = columns - 4
-        return boxed([centered(name, inner), centered(target, inner)], columns, style=Style("cyan"))
+        where = (*target, Span(f"  cluster {state.cluster[:CLUSTER_CELLS]}", DIM)) if state.cluster else target
+        return boxed([centered(name, inner), centered(where, inner)], columns, style=Style("cyan"))
     return [both_ends(name, (Span("  "), *target[1:]), columns)]
 
 
@@ -125,6 +137,15 @@ def _timeline(state: DeckState, columns: int, room: int, now: float, *, boxes: b
         del stages[waiting[-1] if waiting else done[0] if done else -1]
     clause_room = min(MOST_CLAUSES, most - len(stages))
     lines: list[Row] = []
+    passed = [stage for stage in stages if stage.status == "pass" and not (stage.hooks_failed or stage.inferred)]
+    if (
+        len(stages) + min(len(state.clauses), LEAST_CLAUSES) > most
+        and len(passed) > 1
+        and stages[: len(passed)] == passed
+    ):
+        lines.append(panels.passed_row(passed))
+        stages = stages[len(passed) :]
+        clause_room = min(MOST_CLAUSES, most - len(stages) - 1)
     for stage in stages:
         lines.append(panels.stage_row(state, stage, inner, now))
         if stage.status == "active":
@@ -150,9 +171,11 @@ def _filled(lines: list[Row], count: int) -> list[Row]:
     return lines[:count] + [row("")] * (count - len(lines))
 
 
-def _foot(state: DeckState, columns: int, now: float, view: View) -> list[Row]:
+def _foot(state: DeckState, columns: int, now: float, view: View, *, boxes: bool = False) -> list[Row]:
     """One line that says what is now, one with the clock and the keys."""
-    return [fit((Span(" "), *_now(state)), columns), both_ends(_clocks(state, now), _keys(view), columns)]
+    keys = _keys(view)
+    clocks = _clocks(state, now, columns - row_width(keys), boxes=boxes)
+    return [fit((Span(" "), *_now(state)), columns), both_ends(clocks, keys, columns)]
 
 
 def _now(state: DeckState) -> Row:
@@ -176,16 +199,22 @@ def _verdict(state: DeckState) -> Row:
     return row(*parts)
 
 
-def _clocks(state: DeckState, now: float) -> Row:
+def _clocks(state: DeckState, now: float, room: int, *, boxes: bool) -> Row:
+    """The clocks, the most telling first: what has no room is left out whole."""
     end = state.finished if state.finish else now
-    parts: list[Span] = [Span(" ")]
-    if state.began:
-        parts.append(Span(f"run {panels.clock(end - state.began)}", GREY))
+    parts: list[Span] = []
+    if state.trouble_since and not (state.finish and state.finish.mttr_s is not None):
+        incident = panels.clock((state.recovered_at or end) - state.trouble_since)
+        parts += [Span(" incident ", DIM), Span(f"{incident} ", Style("green" if state.recovered_at else "white"))]
     if state.hooks_failed:
         count = state.hooks_failed
-        parts.append(Span(f"  {count} hook{'s' if count > 1 else ''} failed", Style("yellow", bold=True)))
-    if state.cluster:
-        parts.append(Span(f"  cluster {state.cluster[:8]}", DIM))
+        parts.append(Span(f" {count} hook{'s' if count > 1 else ''} failed ", Style("yellow", bold=True)))
+    if state.began:
+        parts.append(Span(f" run {panels.clock(end - state.began)} ", GREY))
+    if state.cluster and not boxes:
+        parts.append(Span(f" cluster {state.cluster[:CLUSTER_CELLS]}", DIM))
+    while len(parts) > 1 and row_width(parts) > room:
+        parts.pop()
     return row(*parts)
 
 

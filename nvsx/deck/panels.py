@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from nvsx.deck.styled import DIM, GREY, WHITE, Row, Span, Style, row
 from nvsx.durations import format_duration
 
 if TYPE_CHECKING:
-    from nvsx.deck.state import Clause, DeckState, StageRow
+    from nvsx.deck.state import Clause, DeckState, Fact, StageRow
 
 ICONS = {"pass": "●", "skipped": "○", "pending": "○", "active": "◆", "blind": "?"}
 STATUS = {
@@ -33,6 +34,7 @@ CLAUSE = {
 TONES = {"bad": Style("red"), "work": Style("blue"), "good": Style("green"), "blind": Style("yellow")}
 STAGE_CELLS, ELAPSED_CELLS, STATUS_CELLS = 12, 15, 11
 ORIGIN_CELLS = 12
+DAY_S = 86400.0
 NARROWEST_BAR = 8
 
 
@@ -107,6 +109,12 @@ def stage_row(state: DeckState, stage: StageRow, cells: int, now: float) -> Row:
     )
 
 
+def passed_row(stages: list[StageRow]) -> Row:
+    """Stages that are over and need no more attention, in one line."""
+    names = [part for stage in stages for part in (Span(f"{ICONS['pass']} ", STATUS["pass"]), Span(f"{stage.id} "))]
+    return row(*names)
+
+
 def _bar(stage: StageRow, elapsed: float, cells: int) -> Row:
     """Fills towards the deadline while the stage runs; whole once its verdict is known."""
     if stage.status in ("pending", "skipped"):
@@ -144,26 +152,64 @@ def _clause_row(clause: Clause) -> Row:
     return row(indent, mark, Span(text, style), *detail)
 
 
-def chain_rows(state: DeckState, room: int) -> list[Row]:
+def chain_rows(state: DeckState, room: int, now: float) -> list[Row]:
     """What NVSentinel was seen to do: each fact with its own time and what passed since the one before."""
     facts = state.chain
     if not facts:
         return [row(Span("nothing of NVSentinel's chain was seen yet", DIM))][:room]
-    before = {fact: facts[index - 1].t if index else None for index, fact in enumerate(facts)}
-    rows = []
-    for fact in facts[-room:]:
-        earlier = before[fact]
-        delta = f"+{format_duration(fact.t - earlier)}" if earlier is not None else ""
-        rows.append(
-            row(
-                Span(f"{of_day(fact.t)} ", GREY),
-                Span(pad(delta, 8, "right"), DIM),
-                "  ",
-                Span(pad(fact.label, 10), DIM),
-                Span(fact.text, TONES[fact.tone]),
-            )
-        )
-    return rows
+    shown = _most_telling(facts, room)
+    working = _repair_at_work(state)
+    before = {fact: earlier.t for earlier, fact in pairwise(facts)}
+    return [_fact_row(state, fact, before.get(fact, 0.0), now if fact is working else 0.0) for fact in shown]
+
+
+def _most_telling(facts: tuple[Fact, ...], room: int) -> list[Fact]:
+    """As many facts as there is room for: what a later one of the same thing has overtaken goes first, then the old."""
+    spare = len(facts) - room
+    last = {_thing(fact): fact for fact in facts}
+    shown = []
+    for fact in facts:
+        if spare > 0 and fact.tone == "work" and last[_thing(fact)] is not fact:
+            spare -= 1
+        else:
+            shown.append(fact)
+    return shown[max(0, len(shown) - room) :]
+
+
+def _thing(fact: Fact) -> tuple[str, str]:
+    """What a fact is about; a drain and its pods are overtaken by the state that follows."""
+    return ("state", "node") if fact.topic == "drain" else (fact.topic, fact.subject)
+
+
+def _fact_row(state: DeckState, fact: Fact, earlier: float, now: float) -> Row:
+    """One fact; with `now`, how old a maintenance object is that is still at work."""
+    delta = f"+{format_duration(max(0.0, fact.t - earlier))}" if earlier and fact.t else ""
+    age = f"{clock(now - fact.since)} old  " if now and fact.since else ""
+    node = state.start.target_node if state.start else ""  # stands in the title; a name that has it in is too long
+    name = f"  {fact.subject.replace(node, '…') if node else fact.subject}" if fact.topic == "repair" else ""
+    return row(
+        Span(f"{_when(fact.t, state.began)} ", GREY),
+        Span(pad(delta, 8, "right"), DIM),
+        "  ",
+        Span(pad(fact.topic, 10), DIM),
+        Span(age, Style("white")),
+        Span(fact.text, TONES[fact.tone]),
+        Span(name, DIM),
+    )
+
+
+def _repair_at_work(state: DeckState) -> Fact | None:
+    """The newest maintenance object, as it was last seen, unless it has ended."""
+    last = next((fact for fact in reversed(state.chain) if fact.topic == "repair"), None)
+    over = state.finish or state.recovered_at
+    return last if last and last.tone == "work" and not over else None
+
+
+def _when(t: float, began: float) -> str:
+    """The time of the day; the day itself for what is older than the run by a day."""
+    if not t:
+        return "earlier "
+    return strftime("%d %b  ", gmtime(t)) if began - t > DAY_S else of_day(t)
 
 
 def output_rows(state: DeckState, room: int, unread: int) -> list[Row]:

@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.cells import printable
-from nvsx.events import Finish, Hook, Note, Output, Prerequisite, StageBegin, StageEnd, Start, Watch
+from nvsx.events import Chain, Finish, Hook, Note, Output, Prerequisite, StageBegin, StageEnd, Start, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nvsx.events import RunEvent
+    from nvsx.events import RunEvent, Tone
+
+KEPT_FACTS = 200
+"""Lines of the chain that the deck remembers; an API server that comes and goes may tell of it for days."""
 
 KEPT_LINES = 500
 """Output lines that the deck remembers, enough for the tallest screen."""
@@ -44,12 +47,14 @@ class StageRow(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """A line of NVSentinel's chain: what was seen, and when nvsx saw it."""
+    """A line of NVSentinel's chain: what was seen, and when that was; `t` is 0.0 for "before the run, unknown when"."""
 
-    label: str
+    topic: str
+    subject: str
     text: str
-    tone: str  # "bad", "work", "good" or "blind"
+    tone: Tone
     t: float
+    since: float = 0.0  # of a maintenance object: its creation
 
 
 class Line(NamedTuple):
@@ -76,9 +81,19 @@ class DeckState(NamedTuple):
     narration: str = ""
     warning: str = ""
     hooks_failed: int = 0
-    fault_time: float = 0.0
     finish: Finish | None = None
     finished: float = 0.0
+
+    @property
+    def trouble_since(self) -> float:
+        """When the first thing that is wrong with the node was seen, epoch seconds; 0.0 while nothing is."""
+        return next((fact.t for fact in self.chain if fact.tone == "bad" and fact.t), 0.0)
+
+    @property
+    def recovered_at(self) -> float:
+        """When the node was last seen to be back in service, epoch seconds; 0.0 while it is not."""
+        over = [fact for fact in self.chain if fact.topic in ("recovery", "condition", "state")]
+        return over[-1].t if over and over[-1].topic == "recovery" and over[-1].tone == "good" else 0.0
 
     def stage(self, stage_id: str) -> StageRow | None:
         return next((row for row in self.stages if row.id == stage_id), None)
@@ -113,7 +128,7 @@ def _stage_begin(state: DeckState, body: StageBegin, t: float) -> DeckState:
 
 def _watch(state: DeckState, body: Watch, t: float) -> DeckState:
     seen = Clause(body.clause, body.kind, printable(body.text), body.state, printable(body.detail), t)
-    state = state._replace(chain=_chained(state.chain, body, t))
+    state = state._replace(chain=_with_evidence(state.chain, body, t))
     known = [clause.key for clause in state.clauses]
     if body.clause in known:
         clauses = tuple(seen if clause.key == body.clause else clause for clause in state.clauses)
@@ -185,58 +200,40 @@ def _with_row(state: DeckState, row: StageRow) -> DeckState:
     return state._replace(stages=rows)
 
 
-_LABELS = {
-    # kind of a met clause: (its line in the chain, its tone)
-    "taint": ("taint", "bad"),
+_TOPICS: dict[str, tuple[str, Tone]] = {
+    # kind of a met clause that shows what the chain's own events do not: (its topic, its tone)
     "node-event": ("event", "bad"),
     "pod-event": ("pods", "work"),
     "crd": ("repair", "work"),
     "stalled": ("stalled", "blind"),
     "mongo-event": ("record", "work"),
-    "back-in-service": ("recovery", "good"),
+    "log": ("log", "work"),
 }
 
 
-def _chained(chain: tuple[Fact, ...], body: Watch, t: float) -> tuple[Fact, ...]:
-    """The chain with what a clause showed. A fact keeps the time at which it was first seen; what was never wrong is
-    not told as healthy again.
-    """
-    label, tone = _fact_of(chain, body)
-    text = printable(body.detail or body.text)
-    if not label or any(fact.label == label and fact.text == text for fact in chain):
+def _with_evidence(chain: tuple[Fact, ...], body: Watch, t: float) -> tuple[Fact, ...]:
+    """The chain with what a met clause has shown, unless the chain tells it already."""
+    if body.state != "met" or body.kind not in _TOPICS:
         return chain
-    return (*chain, Fact(label, text, tone, t))
+    topic, tone = _TOPICS[body.kind]
+    text = printable(body.detail or body.text)
+    if any(text in (fact.text, fact.subject) for fact in chain):
+        return chain
+    if topic == "repair" and any(fact.topic == topic and fact.subject and fact.subject in text for fact in chain):
+        return chain
+    return (*chain, Fact(topic, "", text, tone, t))[-KEPT_FACTS:]
 
 
-def _fact_of(chain: tuple[Fact, ...], body: Watch) -> tuple[str, str]:
-    """A fact's label and tone; empty for what is none."""
-    if body.state == "blind":
-        return "", ""
-    if body.kind == "nvsentinel-state":
-        told = body.detail.startswith("state ") and body.detail != "state (none)"
-        return ("state", "work") if told else ("", "")
-    if body.kind == "node-condition":
-        return _condition_of(chain, body)
-    if body.state != "met":
-        return "", ""
-    if body.kind == "node" and "unschedulable" in body.text:
-        return "cordon", "bad"
-    return _LABELS.get(body.kind, ("", ""))
-
-
-def _condition_of(chain: tuple[Fact, ...], body: Watch) -> tuple[str, str]:
-    """A condition that became bad, or good again after it was bad. `Ready` is good when True, all others when False."""
-    type_, _, rest = body.detail.partition("=")
-    status = rest.partition(",")[0].strip()
-    if not status:
-        return "", ""
-    good = status == ("True" if type_ == "Ready" else "False")
-    last = next((fact for fact in reversed(chain) if fact.text.startswith(f"{type_}=")), None)
-    if good:
-        return ("healthy", "good") if last and last.tone == "bad" else ("", "")
-    if last and last.text.partition(",")[0] == f"{type_}={status}":
-        return "", ""
-    return ("condition" if type_ != "Ready" else "node", "bad")
+def _chain(state: DeckState, body: Chain, _: float) -> DeckState:
+    """What was told before a run was taken up again is told anew, and is no news."""
+    fact = Fact(
+        printable(body.topic), printable(body.subject), printable(body.text), body.tone, max(0.0, body.at), body.since
+    )
+    same = (known for known in reversed(state.chain) if known[:2] == fact[:2])
+    last = next(same, None)
+    if last and last.text == fact.text:
+        return state
+    return state._replace(chain=(*state.chain, fact)[-KEPT_FACTS:])
 
 
 _FOLD: dict[str, Callable[[DeckState, Any, float], DeckState]] = {
@@ -244,6 +241,7 @@ _FOLD: dict[str, Callable[[DeckState, Any, float], DeckState]] = {
     Prerequisite.event: _prerequisite,
     StageBegin.event: _stage_begin,
     Watch.event: _watch,
+    Chain.event: _chain,
     Output.event: _output,
     Hook.event: _hook,
     StageEnd.event: _stage_end,

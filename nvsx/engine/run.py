@@ -98,7 +98,7 @@ class Run:
         )
         incident = _incident(plan, history)
         planned = [stage for stage in plan.stages if plan.runs(stage) and stage.id not in history.stages]
-        self._watching = Watching(view, clock, planned, incident, on_change=self._on_change)
+        self._watching = Watching(view, clock, planned, incident, on_change=self._on_change, on_chain=self._teller.say)
         self._recorder = Recorder(plan, journal, self._teller)
         told_blind = any(key.endswith("/onBlind") for key in history.effects)
         self._reminders = Reminders(plan, clock, self._teller, self._effects, self._watching, told_blind=told_blind)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from nvsx.engine.patterns import TooSlow, search
 from nvsx.events import Watch
 from nvsx.healthevents import from_node_event
+from nvsx.oracle.trail import Trail
 from nvsx.ports import ApiPath, Seen
-from nvsx.watches.customs import observe_resources
+from nvsx.watches.customs import is_for_node, observe_resources
 from nvsx.watches.incident import observe, told
 from nvsx.watches.pods import NodeEvent
 from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_events_path, node_path
-from nvsx.watches.progress import BackInService, OnChain
+from nvsx.watches.progress import JANITOR, BackInService, OnChain, breaker_path
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nvsx.cluster.logfeed import LogSubscription
     from nvsx.cluster.view import View
     from nvsx.errors import ClusterError
+    from nvsx.events import Chain
     from nvsx.model import Stage
     from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
@@ -66,7 +68,9 @@ def clauses_of(stage: Stage) -> list[Compiled]:
 
 
 class Watching:
-    """The watches of one run. `on_change(stage, change)` is called for clauses of stages that have begun."""
+    """The watches of one run. `on_change(stage, change)` is called for clauses of stages that have begun, `on_chain`
+    for what NVSentinel's chain shows of the node, whichever stage the run has come to.
+    """
 
     def __init__(
         self,
@@ -76,11 +80,14 @@ class Watching:
         incident: Incident,
         *,
         on_change: Callable[[str, Change], None],
+        on_chain: Callable[[Chain], None] = lambda change: None,
     ) -> None:
         self.incident = incident
         self._view = view
         self._clock = clock
         self._on_change = on_change
+        self._on_chain = on_chain
+        self._trail = Trail(clock.now())
         self._stages = [
             WatchedStage(stage.id, StageTracker(clauses, present_only=stage.id == "recover"))
             for stage in stages
@@ -88,6 +95,7 @@ class Watching:
         ]
         self._armed = 0  # index of the stage that is armed; those before it are decided
         self._sights: dict[Source, Sight] = {}
+        self._subscribed: set[Source] = set()
         self._subscriptions: list[Subscription | LogSubscription | DocumentFeed] = []
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -97,12 +105,16 @@ class Watching:
 
     def start(self) -> None:
         """Subscribe to everything that any stage looks at, so that the present state is there when a stage is armed."""
-        wanted = {source for stage in self._stages for source in stage.tracker.sources(self.incident)}
         if self.incident.node:
-            wanted.add(node_path(self.incident.node))
-        for source in sorted(wanted, key=repr):
-            self._subscribe(source)
+            self._subscribe(node_path(self.incident.node))
+        self._widen()
         self._look()
+
+    def _widen(self) -> None:
+        """Subscribe to what the incident, as far as it is known now, makes the stages look at."""
+        wanted = {source for stage in self._stages for source in stage.tracker.sources(self.incident)}
+        for source in sorted(wanted - self._subscribed, key=repr):
+            self._subscribe(source)
 
     async def close(self) -> None:
         if self._timer:
@@ -167,6 +179,7 @@ class Watching:
         return next(stage for stage in self._stages if stage.id == stage_id)
 
     def _subscribe(self, source: Source) -> None:
+        self._subscribed.add(source)
         if isinstance(source, ApiPath):
             about_node = bool(self.incident.node) and source == node_path(self.incident.node)
             seen_here = self._on_node if about_node else self._on_objects
@@ -226,6 +239,8 @@ class Watching:
             self.incident = observe_resources(self.incident, seen.objects.values())
         if self.incident.node and source == node_events_path(self.incident.node):
             self._learn(seen)
+        if _is_of_chain(source, seen, self.incident):
+            self._tell_chain()
         self._look()
 
     def _learn(self, events: Seen) -> None:
@@ -245,15 +260,23 @@ class Watching:
         if node is not None and seen.blind is None:
             self._node_seen = True
             self._gone = ""
+            action = self.incident.action
             self.incident = observe(self.incident, node, self._clock.now(), blind_since=self._blind_since)
             self._blind_since = 0.0
+            if self.incident.action != action:
+                self._widen()
         elif seen.blind is not None:
             self._blind_since = self._blind_since or self._clock.now()
         elif node is None and seen.listed and seen.blind is None and not self._gone:
             name = self.incident.node
             self._gone = f"node {name} was deleted" if self._node_seen else f"there is no node {name} in this cluster"
             self._news.set()
+        self._tell_chain()
         self._look()
+
+    def _tell_chain(self) -> None:
+        for change in self._trail.look(self._sights, self.incident, self._clock.now()):
+            self._on_chain(change)
 
     def _look(self) -> None:
         """Judge the armed stage on what is seen now, and go on to the next one for as long as stages are decided."""
@@ -287,6 +310,16 @@ class Watching:
         self._timer = None
         if due is not None:
             self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.001), self._look)
+
+
+def _is_of_chain(source: ApiPath, seen: Seen, incident: Incident) -> bool:
+    """Whether a change may show something of the chain: a fleet's maintenance objects are mostly about other nodes."""
+    if not incident.node:
+        return False
+    if source.group == JANITOR:
+        changed = seen.gone or seen.objects.get(seen.changed)
+        return changed is None or is_for_node(changed, incident.node)
+    return source in (breaker_path(incident.namespace), node_events_path(incident.node))
 
 
 def as_event(stage: str, change: Change) -> Watch:

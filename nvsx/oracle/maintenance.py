@@ -39,6 +39,7 @@ class Repair(NamedTuple):
     progress: Progress
     detail: str
     time: float
+    created: float = 0.0  # epoch seconds
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}: {self.detail}"
@@ -70,7 +71,8 @@ def repair(thing: Object) -> Repair:
         progress, detail = "waiting", _shown(thing) or "no status yet"
     times = (nvsentinel.parse_time(status.get(key)) for key in ("startTime", "completionTime"))
     moved = (condition.since for condition in nvsentinel.conditions(thing))
-    return Repair(kind, _name(thing), progress, detail, max((customs.created(thing), *times, *moved)))
+    created = customs.created(thing)
+    return Repair(kind, _name(thing), progress, detail, max((created, *times, *moved)), created)
 
 
 def has_failed(thing: Object) -> bool:

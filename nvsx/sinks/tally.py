@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
 from nvsx.cells import pad, printable, width
 from nvsx.durations import format_duration
-from nvsx.events import Hook, StageBegin, StageEnd, Start
+from nvsx.events import Chain, Hook, StageBegin, StageEnd, Start
 
 if TYPE_CHECKING:
-    from nvsx.events import Body, Finish, Status
+    from nvsx.events import Body, Finish, Status, Tone
     from nvsx.terminal import Paint
 
 STATUS_COLORS: dict[Status, str] = {
@@ -22,7 +23,9 @@ STATUS_COLORS: dict[Status, str] = {
     "cancelled": "yellow",
     "interrupted": "yellow",
 }
+TONE_COLORS: dict[Tone, str] = {"bad": "red", "work": "blue", "good": "green", "blind": "yellow"}
 _REASON_CELLS = 47
+_MOST_CHAIN = 30
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Tally:
     hooks_ok: int = 0
     hooks_failed: list[str] = field(default_factory=list)
     hooks_unset: list[str] = field(default_factory=list)  # not configured, which is no failure
+    chain: list[Chain] = field(default_factory=list)
 
     def fold(self, body: Body) -> None:
         if isinstance(body, Start):
@@ -43,6 +47,8 @@ class Tally:
             self.stages.setdefault(body.stage, None)
         elif isinstance(body, StageEnd):
             self.stages[body.stage] = body
+        elif isinstance(body, Chain) and body.topic != "sight":
+            self._learn(body)
         elif isinstance(body, Hook) and body.phase == "end" and body.hook != "action" and body.final:
             text = f"{body.hook} of {body.stage or 'the run'}: {outcome_text(body)}"
             if body.outcome == "ok":
@@ -51,6 +57,15 @@ class Tally:
                 self.hooks_unset.append(text)
             else:
                 self.hooks_failed.append(text)
+
+    def _learn(self, seen: Chain) -> None:
+        """A run that was taken up again tells anew what it sees; of a repair, its begin and its last state matter."""
+        known = [one for one in self.chain if (one.topic, one.subject) == (seen.topic, seen.subject)]
+        if known and known[-1].text == seen.text:
+            return
+        if known and seen.topic in ("repair", "drain") and len(known) > 1:
+            self.chain.remove(known[-1])
+        self.chain = [*self.chain, seen][-_MOST_CHAIN:]
 
 
 def outcome_text(hook: Hook) -> str:
@@ -66,7 +81,7 @@ def summary(tally: Tally, finish: Finish, run_id: str, paint: Paint) -> list[str
     head = f"nvsx · {start.runbook if start else run_id} · "
     lines = ["", "  " + head + paint(printable(finish.verdict), color, bold=True)]
     lines += [f"  {label:<10} {value}" for label, value in _figures(tally, finish, run_id)]
-    return [*lines, "", *_stage_rows(tally, paint), ""]
+    return [*lines, "", *_stage_rows(tally, paint), *_chain_rows(tally, paint), ""]
 
 
 def _figures(tally: Tally, finish: Finish, run_id: str) -> list[tuple[str, str]]:
@@ -105,4 +120,17 @@ def _stage_rows(tally: Tally, paint: Paint) -> list[str]:
             remark += "  " + pad(printable(end.reason), _REASON_CELLS).rstrip()
         status = paint(end.status.upper(), STATUS_COLORS[end.status])
         lines.append(f"  {pad(printable(stage), column)}{elapsed:>9}  {status}{remark}")
+    return lines
+
+
+def _chain_rows(tally: Tally, paint: Paint) -> list[str]:
+    """What NVSentinel was seen to do, with the time of each: the part of a ticket that people ask for first."""
+    if not tally.chain:
+        return []
+    lines = ["", "  seen (UTC)  NVSentinel", "  " + "─" * 34]
+    for seen in tally.chain:
+        when = strftime("%H:%M:%S", gmtime(seen.at)) if seen.at else "earlier"
+        name = f"  {seen.subject}" if seen.topic == "repair" else ""
+        text = paint(printable(seen.text), TONE_COLORS[seen.tone])
+        lines.append(f"  {when:<10}  {seen.topic:<9}  {text}{printable(name)}")
     return lines

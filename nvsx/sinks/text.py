@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nvsx.cells import printable
 from nvsx.durations import format_duration
-from nvsx.events import Finish, Hook, Note, Output, Prerequisite, StageBegin, StageEnd, Start, Watch
-from nvsx.sinks.tally import STATUS_COLORS, Tally, outcome_text, summary
+from nvsx.events import Chain, Finish, Hook, Note, Output, Prerequisite, StageBegin, StageEnd, Start, Watch
+from nvsx.sinks.tally import STATUS_COLORS, TONE_COLORS, Tally, outcome_text, summary
 from nvsx.terminal import PLAIN, to_ascii
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class TextLines:
     """The text itself: events in, lines out, nothing else. Remembers per run what the next line depends on."""
 
     def __init__(self, *, paint: Paint = PLAIN, verbose: bool = False, table: bool = True) -> None:
-        """`verbose` shows every change of a clause; `table` ends each run with its summary."""
+        """`verbose` shows every change of a clause and of the chain; `table` ends each run with its summary."""
         self._paint = paint
         self._verbose = verbose
         self._table = table
@@ -143,6 +143,13 @@ class TextLines:
         run.blinded = ""
         return [] if self._verbose or count >= TOLD_TIMES else [f"  {self._paint('✓', 'green')} looking again"]
 
+    def _chain(self, _: _Run, body: Chain) -> list[str]:
+        """Clauses tell most of the chain already; that people must come is told to everybody."""
+        if not self._verbose and body.topic != "people":
+            return []
+        subject = f"  {_clean(body.subject)}" if body.topic == "repair" else ""
+        return [f"  {self._paint('·', TONE_COLORS[body.tone])} {body.topic}: {_clean(body.text)}{subject}"]
+
     def _output(self, run: _Run, body: Output) -> list[str]:
         line = f"  {self._paint('│', 'dim')} {printable(body.text, keep=chr(9))}"
         if body.origin == run.origin:
@@ -215,6 +222,7 @@ _DRAW: dict[str, Callable[[TextLines, _Run, Any], list[str]]] = {
     Prerequisite.event: TextLines._prerequisite,
     StageBegin.event: TextLines._stage_begin,
     Watch.event: TextLines._watch,
+    Chain.event: TextLines._chain,
     Output.event: TextLines._output,
     Hook.event: TextLines._hook,
     StageEnd.event: TextLines._stage_end,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
 EVENTS_ANNOTATION = "quarantineHealthEvent"
+TAINTS_ANNOTATION = "quarantineHealthEventAppliedTaints"
 PRE_CORDONED_ANNOTATION = "quarantineHealthEventCordonPreExisting"
 UNDONE = {
     "quarantinedNodeUncordonedManually": "uncordoned",

@@ -25,6 +25,16 @@ REPAIRS = tuple(ApiPath("v1alpha1", resource, JANITOR) for resource in ("rebootn
 """Maintenance objects that are looked at whether or not a clause names them."""
 
 
+def repair_paths(action: str) -> tuple[ApiPath, ...]:
+    """Where the repair of a recommended action shows; nowhere while no action is known. Each costs a stream.
+
+    COMPONENT_RESET is a reboot or a reset, as the installation has it; every other one is a reboot, if anything.
+    """
+    if not action:
+        return ()
+    return REPAIRS if action == "COMPONENT_RESET" else REPAIRS[:1]
+
+
 def breaker_path(namespace: str) -> ApiPath:
     """Fault-quarantine's circuit breaker."""
     return ApiPath("v1", "configmaps", namespace=namespace, field_selector="metadata.name=circuit-breaker")
@@ -57,7 +67,8 @@ class OnChain(NamedTuple):
     def also(self, incident: Incident) -> tuple[Source, ...]:
         if not incident.node:
             return ()
-        return (breaker_path(incident.namespace), *(REPAIRS if self.test.looks_at_repairs else ()))
+        repairs = repair_paths(incident.action) if self.test.looks_at_repairs else ()
+        return (breaker_path(incident.namespace), *repairs)
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
         from nvsx.oracle.chain import position
@@ -67,8 +78,8 @@ class OnChain(NamedTuple):
             return verdict.unmet(f"there is no node {incident.node}")
         where = position(
             node,
-            requests=_requests(sights),
-            breaker=_breaker(sights, breaker_path(incident.namespace)),
+            requests=requests_in(sights, incident.action),
+            breaker=breaker_in(sights, incident.namespace),
             incident=incident,
         )
         return self.test.judge(node, where, incident, now)
@@ -158,16 +169,17 @@ class BackInService(NamedTuple):
         return verdict.unmet(", ".join(left), version)
 
 
-def _requests(sights: Mapping[Source, Sight]) -> list[Object] | Unseen:
+def requests_in(sights: Mapping[Source, Sight], action: str) -> list[Object] | Unseen:
     """All maintenance objects that anybody looks at here. That there are none, only complete lists can tell."""
     from nvsx.oracle.position import UNSEEN
 
-    paths = {source for source in sights if isinstance(source, ApiPath) and source.group == JANITOR} | {*REPAIRS}
+    paths = {source for source in sights if isinstance(source, ApiPath) and source.group == JANITOR}
+    paths |= {*repair_paths(action)}
     seen = [sights.get(path) for path in sorted(paths)]
     found = [
         thing for sight in seen if isinstance(sight, Seen) and sight.blind is None for thing in sight.objects.values()
     ]
-    return found if found or all(_looked(sight) for sight in seen) else UNSEEN
+    return found if found or (seen and all(_looked(sight) for sight in seen)) else UNSEEN
 
 
 def _looked(sight: Sight | None) -> bool:
@@ -177,10 +189,11 @@ def _looked(sight: Sight | None) -> bool:
     return sight.listed if sight.blind is None else isinstance(sight.blind, NotFound)
 
 
-def _breaker(sights: Mapping[Source, Sight], path: ApiPath) -> Object | Unseen | None:
+def breaker_in(sights: Mapping[Source, Sight], namespace: str) -> Object | Unseen | None:
+    """The circuit breaker as it is seen here; None where a completed look found none."""
     from nvsx.oracle.position import UNSEEN
 
-    sight = sights.get(path)
+    sight = sights.get(breaker_path(namespace))
     if not isinstance(sight, Seen) or not _looked(sight):
         return UNSEEN
     return next(iter(sight.objects.values()), None)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pexpect
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "nvsx.pyz"
 COMMANDS = {
@@ -22,7 +25,7 @@ def measure() -> dict[str, object]:
     """Medians: `ratio` of wall time to `python3 -c pass`, and peak resident memory in MB."""
     base = [sys.executable, "-c", "pass"]
     commands = {name: [sys.executable, str(ARCHIVE), *words] for name, words in COMMANDS.items()}
-    times: dict[str, list[float]] = {name: [] for name in ("python", *commands)}
+    times: dict[str, list[float]] = {name: [] for name in ("python", *commands, "shell")}
     memory: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(ROUNDS):
         times["python"].append(_run(base)[0])
@@ -30,13 +33,27 @@ def measure() -> dict[str, object]:
             seconds, megabytes = _run(argv)
             times[name].append(seconds)
             memory[name].append(megabytes)
+        times["shell"].append(_first_prompt())
     empty = statistics.median(times["python"])
     return {
         "python_ms": round(empty * 1000, 1),
-        "ratio": {name: round(statistics.median(times[name]) / empty, 2) for name in commands},
+        "ratio": {name: round(statistics.median(times[name]) / empty, 2) for name in times if name != "python"},
         "peak_mb": {name: round(statistics.median(memory[name]), 1) for name in commands},
         "archive_mb": round(ARCHIVE.stat().st_size / 1e6, 2),
     }
+
+
+def _first_prompt() -> float:
+    """Seconds until the shell's prompt stands on a terminal."""
+    began = time.perf_counter()
+    child = pexpect.spawn(
+        sys.executable, [str(ARCHIVE)], cwd="/", env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+    )
+    try:
+        child.expect_exact("nvsx>")
+        return time.perf_counter() - began
+    finally:
+        child.close(force=True)
 
 
 _SPAWN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nvsx.deck import NEW, DeckState, fold
-from nvsx.events import Finish, Hook, Note, Output, Prerequisite, RunEvent, StageBegin, StageEnd, Start, Watch
+from nvsx.events import Chain, Finish, Hook, Note, Output, Prerequisite, RunEvent, StageBegin, StageEnd, Start, Watch
 
 if TYPE_CHECKING:
     from nvsx.events import Body
@@ -39,6 +39,10 @@ def begin(at: float, stage: str, timeout_s: float, *waiting: str) -> Told:
 
 def saw(at: float, stage: str, clause: str, kind: str, text: str, state: Any, detail: str) -> Told:
     return at, Watch(stage, clause, kind, text, state, detail)
+
+
+def chain(at: float, topic: str, subject: str, text: str, tone: Any, *, since: float = 0.0) -> Told:
+    return at, Chain(topic, subject, text, tone, NOON + at, NOON + since if since else 0.0)
 
 
 def end(
@@ -79,6 +83,7 @@ DETECT: list[Told] = [
 ]
 DETECTED: list[Told] = [
     *DETECT,
+    chain(12, "condition", "SysLogsXIDError", "SysLogsXIDError=True, error code 79, RESTART_BM", "bad"),
     saw(
         12,
         "detect",
@@ -95,13 +100,18 @@ DETECTED: list[Told] = [
 DRAINED: list[Told] = [
     *DETECTED,
     begin(12.3, "quarantine", 300, "node spec.unschedulable=true"),
+    chain(13, "cordon", "node", "cordoned by NVSentinel", "bad"),
+    chain(13, "state", "node", "quarantined", "work"),
     saw(13, "quarantine", "0", "node", "node spec.unschedulable=true", "met", "spec.unschedulable=true"),
     end(13, "quarantine", 0.7),
     begin(13, "drain", 86400, "NVSentinel state drain-succeeded or later"),
+    chain(14, "state", "node", "draining", "work"),
+    chain(14.5, "drain", "pods", "waits for default/train-0", "work"),
     saw(14, "drain", "0", "nvsentinel-state", "NVSentinel state drain-succeeded or later", "unmet", "state draining"),
 ]
 REPAIR: list[Told] = [
     *DRAINED,
+    chain(38, "state", "node", "drain-succeeded", "work"),
     saw(
         38,
         "drain",
@@ -116,6 +126,7 @@ REPAIR: list[Told] = [
 ]
 RECOVER: list[Told] = [
     *REPAIR,
+    chain(39, "repair", CR, "RebootNode SignalSent=absent", "work", since=39),
     saw(39, "remediate", "0", "crd", "rebootnodes.janitor.dgxc.nvidia.com for the node", "met", CR),
     end(39, "remediate", 1.0),
     *hook(39, "remediate"),
@@ -124,12 +135,20 @@ RECOVER: list[Told] = [
     ),
     saw(39.3, "recover", "0", "node-condition", "condition Ready=True", "met", "Ready=True"),
     saw(39.3, "recover", "1", "node-condition", "condition SysLogsXIDError=False", "unmet", "SysLogsXIDError=True"),
+    chain(48, "repair", CR, "RebootNode SignalSent=True, NodeReady=Unknown", "work", since=39),
+    chain(97, "node", "Ready", "Ready=Unknown (NodeStatusUnknown)", "bad"),
     saw(97, "recover", "0", "node-condition", "condition Ready=True", "unmet", "Ready=Unknown"),
 ]
 PASSED: list[Told] = [
     *RECOVER,
+    chain(330, "node", "Ready", "Ready=True", "good"),
+    chain(330, "node", "bootID", "booted anew (boot ID 1f0c77aa)", "work"),
+    chain(341, "repair", CR, "RebootNode NodeReady=True (Succeeded)", "good", since=39),
     saw(330, "recover", "0", "node-condition", "condition Ready=True", "met", "Ready=True"),
+    chain(356, "condition", "SysLogsXIDError", "SysLogsXIDError=False", "good"),
     saw(356, "recover", "1", "node-condition", "condition SysLogsXIDError=False", "met", "SysLogsXIDError=False"),
+    chain(357, "cordon", "node", "can be scheduled again, by NVSentinel", "good"),
+    chain(357, "recovery", "node", "NVSentinel released the node, and the fault is gone", "good"),
     saw(357, "recover", "2", "back-in-service", "node released by NVSentinel", "met", "released, schedulable, healthy"),
     end(357, "recover", 317.7),
     *hook(357, "recover"),
@@ -156,6 +175,8 @@ RUNS: dict[str, list[Told]] = {
     ],
     "failed": [
         *DRAINED,
+        chain(700, "state", "node", "drain-failed", "bad"),
+        chain(700, "people", "node", "the drain failed, and nothing follows by itself", "bad"),
         end(700, "drain", 687.0, "fail", "NVSentinel state drain-failed: nobody acts on this node"),
         *skipped(700, "remediate", "recover"),
         end(701, "postmortem", 1.0),
@@ -163,6 +184,7 @@ RUNS: dict[str, list[Told]] = {
     ],
     "blind": [
         *DRAINED,
+        chain(20, "sight", "node", "cannot look: connection refused", "blind"),
         saw(20, "drain", "0", "nvsentinel-state", "NVSentinel state drain-succeeded", "blind", "connection refused"),
         (20, Note("blind", "cannot see the cluster: connection refused", "drain", "warning")),
     ],

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nvsx.app.converting import convert_by_rules, read_source
+from nvsx.catalog import Catalog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 class Act(NamedTuple):
@@ -38,6 +42,18 @@ def tool(data: Any) -> Act:
     """An answer in the form of a tool use."""
     used = {"type": "tool_use", "id": "toolu_1", "name": "draft", "input": data}
     return message("", stop="tool_use", content=[used])
+
+
+def good_answer(page: Path, root: Path) -> dict[str, Any]:
+    """What a good answer about the sample page is, for a project in `root`: what the rules make of the page."""
+    draft = convert_by_rules(read_source(page, "", {}), Catalog(root), {"PATH": "/usr/bin:/bin"}).draft
+    lines = [
+        {"first": 111, "last": 111, "fate": "people", "hook": "", "why": "takes a GPU away"},
+        {"first": 93, "last": 94, "fate": "dropped", "hook": "", "why": "fault-quarantine cordons"},
+        {"first": 49, "last": 70, "fate": "kept", "hook": "hooks/sample-runbook/acknowledge.sh", "why": "tells people"},
+    ]
+    hooks = [{"path": path, "script": text} for path, text in draft.hooks.items()]
+    return {"runbook": draft.runbook, "hooks": hooks, "lines": lines}
 
 
 def failure(status: int, kind: str, said: str, **headers: str) -> Act:

@@ -69,8 +69,7 @@ def of_event(event: HealthEvent, project: Project, sight: Sight, now: float) -> 
         delivery=event.id or f"{event.node}/{'+'.join(event.error_codes)}/{fault}",
     )  # fmt: skip
     payload = json.dumps({**event._asdict(), "entities": [f"{e.kind}:{e.value}" for e in event.entities]})
-    facts = {"id": event.id, "check": event.check, "codes": list(event.error_codes), "action": event.action}
-    trigger = {"source": POLL, "since": about or now, "incident_key": fault, "facts": facts}
+    trigger = {"source": POLL, "since": about or now, "incident_key": fault, "facts": event.facts()}
     return _routed(occasion, report, project, Evidence(summary, payload.encode()), trigger)
 
 
@@ -90,7 +89,8 @@ def of_alert(alert: Alert, node: str, delivery: Delivery, project: Project, sigh
     key = alert.key
     if report.check and alert.health and alert.health.generated_time:
         key = f"{report.check}@{int(alert.health.generated_time)}"
-    trigger = {"source": delivery.source, "since": since, "incident_key": key, "facts": {"url": alert.url}}
+    facts = {**(alert.health.facts() if alert.health else {}), "url": alert.url}
+    trigger = {"source": delivery.source, "since": since, "incident_key": key, "facts": facts}
     case = _routed(occasion, report, project, Evidence(summary, delivery.payload), trigger)
     if alert.drill:
         return passed_over(case, "it is a drill of its sender")
