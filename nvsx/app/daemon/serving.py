@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ SWEEP_PATIENCE_S = 60.0
 """How long a sweep looks at the cluster at most, before it says that it is blind."""
 
 LISTENER_GRACE_S = 5.0
+
+HAND_OVER_S = 0.001
+"""How long one thread may keep the others from running. A delivery goes from the listener's thread to the loop, to the
+ledger's thread and back: with Python's 5 ms, a busy daemon would answer it by so much later at every step.
+"""
 
 METRICS_S = 15.0
 """How often the metrics file is written."""
@@ -73,6 +79,7 @@ class Signals:
 
 async def serve(service: Service) -> int:
     """Work until a signal. 0 after an orderly stop; 130 or 143 where a second signal cut it short."""
+    sys.setswitchinterval(HAND_OVER_S)
     signals = Signals()
     try:
         service.introduce()
