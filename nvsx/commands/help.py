@@ -53,7 +53,10 @@ def overview() -> str:
             lines += ["", f"{group}:"]
             heading = group
         lines.append(f"  {name:<12} {summary}")
-    last = ["  nvsx COMMAND --help                one command", f"  nvsx help TOPIC                    {', '.join(TOPICS)}"]
+    last = [
+        "  nvsx COMMAND --help                one command",
+        f"  nvsx help TOPIC                    {', '.join(TOPICS)}",
+    ]
     return "\n".join([*lines, "", "flags of every command:", global_flags_help(), "", *last])
 
 
