@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from nvsx.errors import NotFoundHere, UsageError
 
@@ -117,6 +118,7 @@ def _suggestion(wanted: str, names: dict[str, str]) -> str:
     return f"did you mean {' or '.join(shown)}?"
 
 
+@lru_cache(maxsize=20_000)
 def _aliased(node: str, digits: int) -> str:
     if not node:
         return ""

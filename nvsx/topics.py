@@ -102,7 +102,7 @@ _EXIT_MEANINGS = {
     "DONE": "done",
     "FAILED": "the run failed, a hook failed, or a check failed",
     "USAGE": "the command line or a runbook is not valid",
-    "BLIND": "blind: the cluster could not be looked at; or something is missing here: kubectl, a right, a newer Python",
+    "BLIND": "blind: the cluster could not be looked at; or this machine lacks kubectl, a right, Python 3.11 …",
     "REFUSED": "refused: a duplicate, or too much waits already",
     "BUG": "a defect of nvsx; a report file was written",
     "INTERRUPTED": "interrupted (Ctrl-C); a run did its postmortem first",

@@ -45,7 +45,7 @@ class Line(NamedTuple):
     @property
     def command(self) -> str:
         """The command without the remark behind it."""
-        return re.split(r"\s+# ", self.text, maxsplit=1)[0].strip()
+        return self.text if self.text.startswith("#!") else re.split(r"\s+# ", self.text, maxsplit=1)[0].strip()
 
 
 def blocks(page: str, language: str) -> list[tuple[int, str]]:

@@ -248,7 +248,7 @@ def test_a_lazy_guard_makes_what_a_process_needs_when_it_starts_and_counts_the_s
         assert list(tmp_path.iterdir()) == [], "most runs of a daemon wait, and start no process for hours"
         assert fence.counts() == GuardCounts(0, 0, 0, 0)
         assert call(fence, "read", "delete", "x").returncode == REFUSED
-        assert not Path(fence.path("read", "")).parent.joinpath("write").exists()
+        assert len(list(Path(fence.path("read", "")).parent.iterdir())) == 2, "the log, and the one wrapper"
         assert reached(call(fence, "write", "delete", "x"))
         assert fence.counts() == GuardCounts(0, 1, 1, 2)
     assert fence.counts() == GuardCounts(0, 1, 1, 2)
@@ -259,9 +259,9 @@ def test_a_lazy_guard_makes_what_a_process_needs_when_it_starts_and_counts_the_s
         assert resumed.counts().action_writes == 1, "before it has started anything"
     assert resumed.counts().action_writes == 1
     monkeypatch.setattr(guard.os, "access", lambda *_: False)
-    with Guard(str(tmp_path / "g"), real=real, lazy=True) as nowhere:
-        with pytest.raises(EnvironmentUnusable, match="noexec"):
-            nowhere.path("read", "/usr/bin")
+    nowhere = Guard(str(tmp_path / "g"), real=real, lazy=True)
+    with nowhere, pytest.raises(EnvironmentUnusable, match="noexec"):
+        nowhere.path("read", "/usr/bin")
 
 
 def test_without_a_kubectl_it_says_so_as_a_shell_would(tmp_path: Path) -> None:
@@ -282,8 +282,10 @@ def test_a_write_that_cannot_be_counted_does_not_happen(tmp_path: Path, real: st
 
 
 def test_path_puts_the_guard_first_and_never_the_working_directory(fence: Guard) -> None:
-    assert fence.path("read", "/a:/b").endswith("/read:/a:/b")
-    assert fence.path("write", "").endswith("/write")
+    assert fence.path("read", "/a:/b") == f"{fence.path('read', '')}:/a:/b"
+    assert {fence.path("read", ""), fence.path("write", "")} == {
+        str(file.parent) for file in Path(fence.directory).glob("*/kubectl")
+    }
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,6 +215,35 @@ def test_a_program_started_by_nobody_we_know_survives() -> None:
 
 def start_of_a_new_process() -> str:
     return subprocess.run(["cat", "/proc/self/stat"], capture_output=True, text=True, check=True).stdout.split()[21]
+
+
+def test_a_child_that_is_just_being_started_is_no_stray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between fork and exec it bears no mark. A hook's end that met another hook's start there ended that hook."""
+    table, read = family._table, threading.Event()
+
+    def seen() -> list[family.Entry]:
+        rows = table()
+        read.set()
+        return rows
+
+    main = subprocess.Popen(["true"], start_new_session=True)
+    ending = family.Family(main.pid, f"{MARK}/1", script=True)
+    ender = threading.Thread(target=ending.end)
+    with family.STARTED.lock:  # as held while a child is started
+        child = subprocess.Popen(["sleep", LENGTH], env={}, executable=shutil.which("sleep"), start_new_session=True)
+        monkeypatch.setattr(family, "_table", seen)
+        ender.start()
+        read.wait()
+        ender.join(0.2)  # time enough to do harm, if it may
+        family.STARTED.pids.add(child.pid)
+    ender.join()
+    try:
+        assert child.poll() is None
+    finally:
+        family.STARTED.pids.discard(child.pid)
+        for process in (main, child):
+            process.kill()
+            process.wait()
 
 
 def test_zombies_of_daemons_are_reaped() -> None:

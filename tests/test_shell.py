@@ -24,15 +24,27 @@ if TYPE_CHECKING:
 
 LINES = {
     # every command of the table, as one types it with a runbook in use: what it answers
+    "setup": ("setup --answers none.yaml", "none.yaml"),
+    "doctor": ("doctor", "no current context"),
+    "shell": ("shell", "this is the shell already"),
     "run": ("run --target-node no-such-node", "no current context"),
     "status": ("status", "no current context"),
+    "runs": ("runs", "no run is recorded"),
+    "attach": ("attach", "nothing is recorded"),
+    "cancel": ("cancel last", "nothing is recorded"),
+    "serve": ("serve --mode webhook", "--bundled"),
+    "silence": ("silence list", "no silence"),
+    "manifest": ("manifest cron", "--once"),
+    "report": ("report", "nothing is recorded"),
+    "explain": (f"explain {CHECKOUT}/tests/examples/events/alertmanager.json", "gpu-off-bus runs"),
     "demo": ("demo --speed 5000 --output text", "PASSED"),
     "drill": ("drill thermal-throttle --speed 5000 --output text", "would have been sent"),
+    "test": ("test --case nothing-has-this-name", "no test's name contains"),
     "list": ("list", "10 runbooks in"),
     "show": ("show", "GPU fell off bus"),
-    "explain": (f"explain {CHECKOUT}/tests/examples/events/alertmanager.json", "gpu-off-bus runs"),
     "lint": ("lint", "gpu-off-bus"),
-    "shell": ("shell", "this is the shell already"),
+    "init": ("init Not-A-Slug", "cannot be"),
+    "convert": (f"convert --offline --dry-run {CHECKOUT}/examples/sample-runbook.md", "dropped"),
     "completion": ("completion bash", "complete -F _nvsx"),
     "help": ("help hooks", "hookTimeout"),
     "version": ("nvsx version", "nvsx 1.0.0"),
@@ -100,6 +112,7 @@ def operator(pyz: Path, tmp_path: Path) -> Iterator[Operator]:
         someone.child.close(force=True)
 
 
+@pytest.mark.timeout(400)  # a demo, a drill and all the others, one after another
 def test_every_command_of_the_table(operator: Operator) -> None:
     assert list(LINES) == list(COMMANDS), "the shell takes every command: say here what it answers"
     assert "10 runbooks" in operator.prompt()

@@ -79,8 +79,7 @@ class Guard:
         self._fallbacks = fallbacks
         self._lazy = lazy
         self._entered = False
-        self._bin = ""
-        self._placed: set[Role] = set()
+        self._places: dict[Role, str] = {}
         self._last = GuardCounts(0, 0, 0, 0)
 
     def __enter__(self) -> Guard:
@@ -93,20 +92,19 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self._last = self.counts()
         self._entered = False
-        for directory in {self._bin, self.directory} - {""}:
+        for directory in (*self._places.values(), self.directory):
             if os.path.lexists(directory):
                 shutil.rmtree(directory, ignore_errors=True)
-        self._bin = ""
-        self._placed = set()
+        self._places = {}
 
     def path(self, role: Role, base_path: str) -> str:
         """PATH on which the wrapper for `role` comes first: "write" for actions, "read" for everything else.
 
         EnvironmentUnusable where a lazy guard finds no place for it: nothing may start without it.
         """
-        if self._entered:
-            self._place(role)
-        return f"{self._bin}/{role}:{base_path}" if base_path else f"{self._bin}/{role}"
+        assert self._entered, "the guard is not in place"
+        place = self._places.get(role) or self._place(role)
+        return f"{place}:{base_path}" if base_path else place
 
     def counts(self) -> GuardCounts:
         """What has been called so far; after the end, the last state."""
@@ -120,32 +118,21 @@ class Guard:
             calls = [tuple(line.rstrip("\n").split("\t")) for line in log]
         return _count(calls)
 
-    def _place(self, role: Role) -> None:
-        """Have the wrapper for `role` where programs may run."""
-        if role in self._placed:
-            return
-        text = wrapper(role, self.real, self._log)
-        if not self._bin:
+    def _place(self, role: Role) -> str:
+        """Put the wrapper for `role` where programs may run; a shell passes over one that may not, to the real one."""
+        if not self._places:
             _make_private(self.directory)
-            self._bin = self._root(role, text)
-        elif not _write_script(f"{self._bin}/{role}", text):
-            raise self._nowhere()
-        self._placed.add(role)
-
-    def _root(self, role: Role, text: str) -> str:
-        """A directory with the first wrapper in it; one that may not run would be passed over, to the real kubectl."""
+        text = wrapper(role, self.real, self._log)
         for parent in (self.directory, *self._fallbacks):
             try:
-                root = tempfile.mkdtemp(prefix="guard-", dir=parent)
+                place = tempfile.mkdtemp(prefix=f"guard-{role}-", dir=parent)
             except OSError:
                 continue
-            if _write_script(f"{root}/{role}", text):
-                return root
-            shutil.rmtree(root, ignore_errors=True)
-        raise self._nowhere()
-
-    def _nowhere(self) -> EnvironmentUnusable:
-        return EnvironmentUnusable(
+            if _write_script(place, text):
+                self._places[role] = place
+                return place
+            shutil.rmtree(place, ignore_errors=True)
+        raise EnvironmentUnusable(
             f"no program can be run from {self.directory}: its file system is mounted noexec",
             hint="nvsx --state-dir DIR, on a file system without noexec",
         )
@@ -166,7 +153,6 @@ def _make_private(directory: str) -> None:
 def _write_script(directory: str, text: str) -> bool:
     """Whether `directory`/kubectl could be written and may be run."""
     try:
-        Path(directory).mkdir(0o700)
         handle = os.open(f"{directory}/kubectl", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o700)
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)

@@ -114,7 +114,10 @@ class Fleet:
         return nvsentinel.labels_of(found) if found else {}
 
     def alias(self, node: str) -> str:
-        known = self.known() if node else None
+        """What people call the node. Names alone decide that, so that what was read a while ago serves as well."""
+        known = self._known
+        if node and (known is None or len(known.names) != len(self.nodes)):
+            known = self.known()
         return (known.alias(node) if known else "") or alias(node)
 
     def session(self, node: str) -> str:

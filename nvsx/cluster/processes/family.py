@@ -149,11 +149,16 @@ class Family:
         if self.main and self.main in (row.pid, row.session, row.group):
             return True
         # An orphan that shed its environment belongs to a script, nobody knows which: the last one to end takes it.
-        stray = STARTED.families == {self} and row.started >= STARTED.since and _is_orphan(row)
+        stray = row.parent == os.getpid() and self._may_take(row)
         if row.started < self.since and not stray:
             return False
         marks = _marks(row.pid, patient=stray)
         return _carries(marks, self.mark) if marks else stray
+
+    def _may_take(self, row: Entry) -> bool:
+        # A child that was forked and has not become its program yet bears no mark: under the lock it is known as ours.
+        with STARTED.lock:
+            return STARTED.families == {self} and row.started >= STARTED.since and _is_orphan(row)
 
 
 def _is_orphan(row: Entry) -> bool:
