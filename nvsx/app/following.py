@@ -34,10 +34,32 @@ def choose_run(reader: Reader, word: str) -> RunRow:
     return under_way[0] if under_way else reader.find("last")
 
 
+class RunClock:
+    """The wall time of a run that is followed. A rehearsal's time runs ahead of ours: it is never before its events."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._ahead = 0.0
+
+    def saw(self, t: float) -> None:
+        """An event has this time."""
+        self._ahead = max(self._ahead, t - self._now())
+
+    def now(self) -> float:
+        return self._now() + self._ahead
+
+
 async def follow(
-    reader: Reader, run: RunRow, sink: Sink, is_dead: Callable[[str], bool], now: Callable[[], float]
+    reader: Reader,
+    run: RunRow,
+    sink: Sink,
+    is_dead: Callable[[str], bool],
+    now: Callable[[], float],
+    *,
+    saw: Callable[[float], None] = lambda t: None,
 ) -> int:
-    """Show a run to its end, and return its exit code. Whoever stops watching does not stop the run.
+    """Show a run to its end, and return its exit code. Whoever stops watching does not stop the run. `saw` is told the
+    time of each event.
 
     Raises Interrupted where the run's process is gone, so that nothing more will come.
     """
@@ -46,6 +68,7 @@ async def follow(
         while True:
             found = reader.events(run.id, last, _PAGE)
             for event in _events(found):
+                saw(event.t)
                 sink.emit(event)
                 if isinstance(event.body, Finish):
                     return event.body.exit_code

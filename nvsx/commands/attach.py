@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.following import choose_run, follow
+    from nvsx.app.following import RunClock, choose_run, follow
     from nvsx.app.recorded import dead_owners, reader_of
     from nvsx.clock import RealClock
 
@@ -31,7 +31,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     try:
         row = choose_run(reader, args.run)
         clock = RealClock()
-        sink = sink_for(args, settings, (lambda: row.ended) if row.ended else clock.now)
-        return asyncio.run(follow(reader, row, sink, dead_owners(reader, settings.state_dir), clock.now))
+        of_run = RunClock(clock.now)
+        sink = sink_for(args, settings, (lambda: row.ended) if row.ended else of_run.now)
+        is_dead = dead_owners(reader, settings.state_dir)
+        return asyncio.run(follow(reader, row, sink, is_dead, clock.now, saw=of_run.saw))
     finally:
         reader.close()

@@ -13,7 +13,7 @@ from nvsx.clock import RealClock
 from nvsx.config import Limits
 from nvsx.errors import NvsxError
 from nvsx.events import to_wire
-from nvsx.journal import EffectIntended
+from nvsx.journal import EffectIntended, RunBegan
 from nvsx.ledger import admitting, entries, keeping, owning
 from nvsx.ledger.opening import FILE, Opened, readable
 from nvsx.ledger.reading import Reader
@@ -93,6 +93,8 @@ class Ledger(Reader):
 
     async def append(self, entry: Entry) -> None:
         """Write down what a run is about to do, or has done. What has been done is written later if not now."""
+        if isinstance(entry, RunBegan):
+            self._hold()  # a rehearsal's run was never claimed, and whoever follows it must see that somebody runs it
         owner = self._owner.id
         await self._durable(
             lambda connection: entries.write(connection, entry, owner), owed=not isinstance(entry, EffectIntended)

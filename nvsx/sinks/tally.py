@@ -79,9 +79,10 @@ def summary(tally: Tally, finish: Finish, run_id: str, paint: Paint) -> list[str
     start = tally.start
     color = STATUS_COLORS[finish.status] if finish.exit_code == 0 or finish.status != "pass" else "yellow"
     head = f"nvsx · {start.runbook if start else run_id} · "
-    lines = ["", "  " + head + paint(printable(finish.verdict), color, bold=True)]
+    # The verdict and its table end it: on a small screen they are what is left to see.
+    lines = [*_chain_rows(tally, paint), "", "  " + head + paint(printable(finish.verdict), color, bold=True)]
     lines += [f"  {label:<10} {value}" for label, value in _figures(tally, finish, run_id)]
-    return [*lines, "", *_stage_rows(tally, paint), *_chain_rows(tally, paint), ""]
+    return [*lines, "", *_stage_rows(tally, paint), ""]
 
 
 def _figures(tally: Tally, finish: Finish, run_id: str) -> list[tuple[str, str]]:
