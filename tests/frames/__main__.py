@@ -1,4 +1,4 @@
-"""Draws every golden frame anew, and the README's picture, which is one. Look at the difference before you commit it."""
+"""`python -m tests.frames`: write all golden frames anew, and the README's picture with them. Then read the diff."""
 
 from __future__ import annotations
 
