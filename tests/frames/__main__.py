@@ -1,4 +1,4 @@
-"""Draws every golden frame anew, and the README's picture, which is one. Look at the difference before you commit it."""
+"""Draws every golden frame anew, and the README's picture, which is one. Read the difference before you commit."""
 
 from __future__ import annotations
 
