@@ -1,4 +1,4 @@
-"""`python -m tests.frames`: write all golden frames anew, and the README's picture with them. Then read the diff."""
+"""Draws every golden frame anew, and the README's picture, which is one. Read the difference before you commit."""
 
 from __future__ import annotations
 
