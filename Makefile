@@ -42,10 +42,10 @@ types: $(VENV)/ready
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
 
-# Kill sweeps, deliveries and mutants, as figures: make trust COUNT=10000 for a release; SEED repeats a measurement.
+# Kill sweeps, deliveries and mutants, as figures: make trust NAMES=kills COUNT=10000 for a release; SEED repeats one.
 trust: $(VENV)/ready nvsx.pyz
 	@mkdir -p build
-	$(BIN)/python -m tests.trust $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json
+	$(BIN)/python -m tests.trust $(NAMES) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json
 	@cat build/trust.json
 
 TRUST.md: build/trust.json

@@ -47,13 +47,20 @@ def cloudevent(node: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def pagerduty(node: str) -> dict[str, Any]:
+    """A page that somebody else opened: it has no field for the node, and says neither check nor runbook."""
+    data = {"id": "Q0INC", "type": "incident", "incident_key": f"prod/{node}", "title": f"GPU trouble on {node} (prod)"}
+    event = {"id": "01E", "event_type": "incident.triggered", "occurred_at": "2026-08-21T10:00:20Z", "data": data}
+    return {"event": event}
+
+
 async def post(daemon: Daemon, form: str, body: dict[str, Any], source: str = "") -> Receipt:
     alerts = FORMATS[form].parse(Message({}, body))
     delivery = Delivery(source or form, form, alerts, json.dumps(body).encode(), (), daemon.tools.clock.now())
     return (await Front(daemon, dict, T0).take(delivery))[0]
 
 
-def test_one_event_by_three_ways_is_one_run_with_all_the_evidence(tmp_path: Path) -> None:
+def test_one_event_by_four_ways_is_one_run_with_all_the_evidence(tmp_path: Path) -> None:
     place = Place(tmp_path, runbooks(xid=SLOW), Config(cluster="prod"))
     place.node("gpu-1")
     receipts: list[Receipt] = []
@@ -64,17 +71,19 @@ def test_one_event_by_three_ways_is_one_run_with_all_the_evidence(tmp_path: Path
             place.break_node("gpu-1")
             await asyncio.sleep(15)
             receipts.append(await post(daemon, "nvsentinel", cloudevent("gpu-1")))
+            receipts.append(await post(daemon, "pagerduty", pagerduty("gpu-1")))
             receipts.append(await post(daemon, "alertmanager", alertmanager("gpu-1")))
             receipts.append(await post(daemon, "alertmanager", alertmanager("gpu-1", "resolved")))
 
     place.play(story)
     assert place.started("page.sh") == ["page.sh gpu-1"]
-    assert [one.verdict for one in receipts] == ["attach"] * 3
+    assert [one.verdict for one in receipts] == ["attach"] * 4
     reader = place.ledger()
     (run,) = reader.runs()
     assert {one.run_id for one in receipts} == {run.id}
     assert receipts[0].incident == place.env("page.sh")["NVSX_INCIDENT_KEY"]
-    assert {row.source for row in reader.evidence(incident=run.incident)} == {"poll", "nvsentinel", "alertmanager"}
+    told = {row.source for row in reader.evidence(incident=run.incident)}
+    assert told == {"poll", "nvsentinel", "pagerduty", "alertmanager"}
 
 
 def test_the_first_way_may_be_the_webhook_and_its_key_is_the_one_that_hooks_get(tmp_path: Path) -> None:
