@@ -56,9 +56,11 @@ def pad(text: str, cells: int, align: str = "left", mark: str = ELLIPSIS) -> str
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""`text` with control characters, bidirectional overrides and lone surrogates written as \xNN or \uNNNN.
+    r"""`text` with control characters, bidirectional overrides, lone surrogates and unassigned characters written as
+    \xNN or \uNNNN.
 
-    What a cluster or a script says must not move the cursor or recolour the terminal. Characters in `keep` stay.
+    What a cluster or a script says must not move the cursor or recolour the terminal, and of an unassigned character
+    nobody knows the width. Characters in `keep` stay.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -69,7 +71,7 @@ def _harmless(char: str) -> bool:
     kind = category(char)
     if kind == "Cf":
         return char in (_JOINER, "\u200c", "\u00ad")
-    return kind not in ("Cc", "Cs", "Zl", "Zp")
+    return kind not in ("Cc", "Cn", "Cs", "Zl", "Zp")
 
 
 def _escaped(char: str) -> str:

@@ -83,6 +83,8 @@ def test_width_adds_up(one: str, other: str) -> None:
         ("\x9b31m", "\\x9b31m"),
         ("line\nbreak", "line\\x0abreak"),
         ("left\u202eright", "left\\u202eright"),
+        ("no\ufffesuch", "no\\ufffesuch"),
+        ("no\U000d0430such", "no\\U000d0430such"),
         ("\udcff", "\\udcff"),
         ("naïve 節点 🔥", "naïve 節点 🔥"),
         ("[rank0]: Traceback", "[rank0]: Traceback"),

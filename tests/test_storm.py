@@ -13,7 +13,7 @@ from nvsx.triggers.storm import CALM, QUIET_WINDOWS, Storm, after, from_data, ga
 LIMITS = Limits(storm_nodes=3, storm_window_s=120.0)
 T0 = 1_787_306_400.0
 
-faults = st.lists(st.tuples(st.sampled_from([f"n{i}" for i in range(8)]), st.integers(0, 1200).map(float)), max_size=40)
+faults = st.lists(st.tuples(st.sampled_from([f"n{i}" for i in range(8)]), st.integers(1, 1200).map(float)), max_size=40)
 
 
 def several(*times: float) -> list[tuple[str, float]]:
