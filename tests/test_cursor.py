@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvsx.health import HealthEvent
-from nvsx.healthevents.cursor import OVERLAP_S, Cursor, begin, wanted
+from nvsx.healthevents.cursor import OVERLAP_S, Cursor, Reading, at_once, begin, between
 
 T0 = 1_787_306_400.0
 
@@ -47,9 +47,25 @@ def test_memory_is_bounded_by_the_overlap(times: list[float]) -> None:
         cursor = after
 
 
-def test_pages_go_on_behind_the_last_document() -> None:
+@given(st.lists(st.floats(0, 900_000), max_size=60), st.integers(0, 20))
+def test_a_long_gap_read_in_one_look_is_forgotten_on_the_way(times: list[float], spare: int) -> None:
+    now, told = T0 + 1_000_000, []
+    whole, reading = Reading(begin(T0)), Reading(begin(T0))
+    reading._most = spare
+    for number, time in enumerate(sorted(times)):
+        event = HealthEvent("n", "c", id=str(number), created_time=T0 + time)
+        told += [one.id for one in reading.fresh([event])]
+        whole.fresh([event])
+        reading.forget(now)
+        assert reading.fresh([event]) == []
+    assert len(told) == len(times)
+    assert reading.cursor(now) == whole.cursor(now)
+
+
+def test_filters_name_milliseconds() -> None:
     date = {"$date": {"$numberLong": "1787306400500"}}
-    assert wanted(T0 + 0.5) == {"createdAt": {"$gte": date}}
-    assert wanted(T0, (T0 + 0.5, "ab")) == {
-        "$or": [{"createdAt": {"$gt": date}}, {"createdAt": date, "_id": {"$gt": {"$oid": "ab"}}}]
-    }
+    assert between(T0 + 0.5) == {"createdAt": {"$gte": date}}
+    assert between(T0 + 0.5, T0 + 0.5) == {"createdAt": {"$gte": date, "$lte": date}}
+    assert between(T0 + 0.5, after=True) == {"createdAt": {"$gt": date}}
+    assert at_once(T0 + 0.5) == {"createdAt": date}
+    assert at_once(T0 + 0.5, "ab") == {"createdAt": date, "_id": {"$gt": {"$oid": "ab"}}}

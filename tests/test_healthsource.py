@@ -15,6 +15,7 @@ from nvsx.errors import Forbidden
 from nvsx.healthevents.cursor import begin
 from nvsx.sim import simulate
 from nvsx.sim.database import SimulatedDatabase
+from nvsx.triggers import healthsource
 from nvsx.triggers.healthsource import HealthEventSource, SourceState, Told
 from tests.test_healthevents import DOCUMENT
 
@@ -99,8 +100,59 @@ def test_what_was_told_is_not_read_again_and_what_cannot_be_read_is_read_once() 
 
     assert len(clock.run(story())) == 1500
     assert [str(one) for one in rejected] == [f"document {'f' * 24}: healthevent: is missing"]
-    # Two pages, each with its documents; then two pages of ids alone, twice.
-    assert asked == [(False, 1000), (True, 1000), (False, 501), (True, 501), *[(False, 1000), (False, 501)] * 2]
+    # Two pages, each with its documents; then two pages of ids alone, twice. The second begins with the first's last.
+    assert asked == [(False, 1000), (True, 1000), (False, 502), (True, 501), *[(False, 1000), (False, 502)] * 2]
+
+
+def test_after_a_flood_what_is_known_is_counted_and_what_comes_late_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(healthsource, "READ_AGAIN", 100)
+    clock = SimulatedClock(start=START)
+    asked: list[str] = []
+
+    class Counting(SimulatedDatabase):
+        async def find(self, *words: Any, **more: Any) -> Any:
+            found = await super().find(*words, **more)
+            asked.append(f"find {len(found)}")
+            return found
+
+        async def count(self, *words: Any, **more: Any) -> int:
+            found = await super().count(*words, **more)
+            asked.append(f"count {found}")
+            return found
+
+    async def story() -> None:
+        world, _, cluster = simulate("quiet", clock, 1)
+        told: list[str] = []
+        rejected: list[Any] = []
+        source = HealthEventSource(
+            View(cluster, clock), Counting(world), clock, begin(clock.now()), poll_s=10, rng=random.Random(1),
+            on_event=lambda one: told.append(one.event.id), on_rejection=rejected.append, on_state=lambda _: None,
+        )  # fmt: skip
+
+        def store(number: int, at: float, **changes: Any) -> str:
+            doc_id = f"{number:024x}"
+            document = {**DOCUMENT, "_id": {"$oid": doc_id}, "createdAt": date(START + at), **changes}
+            world.insert_document("HealthEvents", document)
+            return doc_id
+
+        flood = [store(number, 1 + number / 50) for number in range(600)]
+        store(600, 3.001, healthevent=None)
+        await asyncio.sleep(60)
+        await source.poll()
+        assert sorted(told) == flood
+        told.clear()
+        asked.clear()
+        await source.poll()
+        assert asked == ["count 601", "find 1"], "all is known, and only the newest is read again"
+        late = [store(700, 2.005), store(701, 14.0)]
+        next_one = store(702, 59.0)
+        await source.poll()
+        assert told == [*late, next_one]
+        await source.poll()
+        assert told == [*late, next_one]
+        assert len(rejected) == 1
+
+    clock.run(story())
 
 
 def date(time: float) -> dict[str, Any]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 OVERLAP_S = 600.0
 """Documents may become visible this much later than their own time says, or be dated this much ahead."""
 
+_SPARE = 10_000
+
 
 class Cursor(NamedTuple):
     """A position in the events by time of storage (epoch seconds). A value: keep it in a file and go on from there."""
@@ -39,6 +41,7 @@ class Reading:
     def __init__(self, cursor: Cursor) -> None:
         self.start = cursor.start
         self.seen = dict(cursor.seen)
+        self._most = 2 * len(self.seen) + _SPARE
 
     def fresh(self, events: Iterable[HealthEvent]) -> list[HealthEvent]:
         """Those that were not told before, in their order; they count as told from now on."""
@@ -50,10 +53,20 @@ class Reading:
             found.append(event)
         return found
 
+    def newest(self, now: float) -> float:
+        """The newest time of storage that is not ahead of the observer's clock; the start where nothing was seen."""
+        return max((time for time in self.seen.values() if time <= now), default=self.start)
+
+    def forget(self, now: float) -> None:
+        """Let go of what lies behind by more than the overlap, once that is a lot: a long gap is read in one look."""
+        if len(self.seen) > self._most:
+            self.start, seen = self.cursor(now)
+            self.seen = dict(seen)
+            self._most = 2 * len(self.seen) + _SPARE
+
     def cursor(self, now: float) -> Cursor:
         """Where to go on from after all that was read."""
-        newest = max((time for time in self.seen.values() if time <= now), default=0.0)
-        start = max(self.start, newest - OVERLAP_S)
+        start = max(self.start, self.newest(now) - OVERLAP_S)
         return Cursor(start, {known: time for known, time in self.seen.items() if time >= start})
 
 
@@ -62,14 +75,21 @@ def begin(now: float) -> Cursor:
     return Cursor(now, {})
 
 
-def wanted(start: float, after: tuple[float, str] | None = None) -> dict[str, Any]:
-    """The filter for events from `start` on; with `after` (time, id) for those behind it, for the next page."""
-    if after is None:
-        return {"createdAt": {"$gte": _date(start)}}
-    time, last = after
-    oid = {"$oid": last}
-    return {"$or": [{"createdAt": {"$gt": _date(time)}}, {"createdAt": _date(time), "_id": {"$gt": oid}}]}
+def between(start: float, end: float | None = None, *, after: bool = False) -> dict[str, Any]:
+    """The filter for what was stored from `start` (`after`: later than that) to `end`, both included."""
+    wanted = {"$gt" if after else "$gte": _date(start)}
+    return {"createdAt": wanted if end is None else {**wanted, "$lte": _date(end)}}
+
+
+def at_once(time: float, last: str = "") -> dict[str, Any]:
+    """The filter for what was stored in one millisecond, behind the document `last` of it."""
+    return {"createdAt": _date(time), **({"_id": {"$gt": {"$oid": last}}} if last else {})}
 
 
 def _date(seconds: float) -> dict[str, Any]:
-    return {"$date": {"$numberLong": str(round(seconds * 1000))}}
+    return {"$date": {"$numberLong": str(milliseconds(seconds))}}
+
+
+def milliseconds(seconds: float) -> int:
+    """A time as the database keeps it."""
+    return round(seconds * 1000)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from nvsx.cluster.sight import Backoff, Sight
-from nvsx.errors import ClusterError, Garbled
+from nvsx.errors import ClusterError
+from nvsx.health import EXECUTE
 from nvsx.healthevents import Rejection, from_annotation, from_conditions, from_document
-from nvsx.healthevents.cursor import Cursor, Reading, wanted
+from nvsx.healthevents.cursor import Cursor, Reading
 from nvsx.healthevents.ejson import identifier, moment
-from nvsx.healthevents.stored import MONGO
 from nvsx.ports import ApiPath
+from nvsx.triggers.stored import PAGE, late, onward
 
 if TYPE_CHECKING:
     import random
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
     from nvsx.health import HealthEvent
     from nvsx.ports import Database, Object, Seen
 
-PAGE = 1000
-_INDEX = {"createdAt": 1}  # and _id, which comes with everything
+READ_AGAIN = 5000
+"""Ids of known events that are read again with each look, lest one was stored late among them. What is more is counted,
+and read only where there is another number.
+"""
+
 _ORDER = {"createdAt": 1, "_id": 1}
 NODES = ApiPath("v1", "nodes")
+_Key = TypeVar("_Key")
 
 
 class Told(NamedTuple):
@@ -83,7 +88,7 @@ class HealthEventSource:
         self._from_database: dict[object, float] = {}  # what it told since the cursor's start
         self._listed = False
         self._rejected: set[Rejection] = set()
-        self._unreadable: set[str] = set()  # ids of documents that were rejected
+        self._unreadable: dict[str, float] = {}  # id -> time of storage, of documents that were rejected
 
     async def run(self) -> None:
         """Watch and poll until cancelled."""
@@ -123,28 +128,36 @@ class HealthEventSource:
             return
         finally:
             self.cursor = reading.cursor(self._clock.now())
-            recent = {key: time for key, time in self._from_database.items() if time >= self.cursor.start}
-            self._from_database = recent
+            self._from_database = _since(self.cursor.start, self._from_database)
+            self._unreadable = _since(self.cursor.start, self._unreadable)
         self._backoff.reset()
         self.looked = self._clock.now()
         self._sight.looked()
 
     async def _read(self, database: Database, reading: Reading) -> None:
         """Every document from the cursor on. Only ids and times are read of those that were told before."""
-        after = None
-        while True:
-            page = await database.find("", wanted(reading.start, after), fields=_INDEX, sort=_ORDER, limit=PAGE)
-            new = [found.get("_id") for found in page if not self._is_known(identifier(found.get("_id")), reading)]
-            if new:
-                documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
-                events = [event for event in map(self._decoded, documents) if event is not None]
-                for event in reading.fresh(events):
-                    if not self._shown_on_node(event):
-                        self._on_event(Told(event))
-                    self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
-            if len(page) < PAGE:
-                return
-            after = _last(page)
+        begin = reading.start
+        if len(reading.seen) > READ_AGAIN:
+            begin = reading.newest(self._clock.now())
+            known = [*reading.seen.values(), *self._unreadable.values()]
+            async for page in late(database, known, reading.start, begin):
+                await self._tell(database, page, reading)
+        async for page in onward(database, begin):
+            await self._tell(database, page, reading)
+            reading.forget(self._clock.now())
+
+    async def _tell(self, database: Database, page: list[Object], reading: Reading) -> None:
+        """Tell of those events of a page that were not told before."""
+        new = [found.get("_id") for found in page if not self._is_known(identifier(found.get("_id")), reading)]
+        if not new:
+            return
+        documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
+        events = [event for event in map(self._decoded, documents) if event is not None]
+        for event in reading.fresh(events):
+            if not self._shown_on_node(event):
+                self._on_event(Told(event))
+            if _may_cordon(event):
+                self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
 
     def _is_known(self, id_: str | None, reading: Reading) -> bool:
         return id_ is not None and (id_ in reading.seen or id_ in self._unreadable)
@@ -152,6 +165,8 @@ class HealthEventSource:
     def _decoded(self, document: object) -> HealthEvent | None:
         found = from_document(document)
         if isinstance(found, Rejection):
+            if found.id and isinstance(document, dict):
+                self._unreadable[found.id] = moment(document.get("createdAt")) or 0.0
             self._reject(found)
             return None
         return found
@@ -172,13 +187,14 @@ class HealthEventSource:
     def _node_seen(self, node: Object) -> None:
         name = str((node.get("metadata") or {}).get("name", ""))
         keys: set[object] = set()
-        before = self._on_node.get(name, frozenset()) | self._from_database.keys()
+        before = self._on_node.get(name, frozenset())
         for found in (*from_annotation(node), *from_conditions(node)):
             if isinstance(found, Rejection):
                 self._reject(found)
                 continue
             known = _keys(found)
-            repeated = known & (before | keys) or found.id in self.cursor.seen
+            told = known & (before | keys) or any(key in self._from_database for key in known)
+            repeated = told or found.id in self.cursor.seen
             keys |= known
             if not repeated:
                 self._on_event(Told(found, present=not self._listed))
@@ -190,8 +206,6 @@ class HealthEventSource:
     def _reject(self, rejection: Rejection) -> None:
         if rejection not in self._rejected and len(self._rejected) < 10_000:
             self._rejected.add(rejection)
-            if rejection.id and rejection.source == MONGO:
-                self._unreadable.add(rejection.id)
             self._on_rejection(rejection)
 
     def _tell_state(self, state: SourceState) -> None:
@@ -199,12 +213,13 @@ class HealthEventSource:
         self._on_state(state)
 
 
-def _last(page: list[Object]) -> tuple[float, str]:
-    """Where the next page begins. A document that is no event has a time and an id all the same."""
-    time, last = moment(page[-1].get("createdAt")), identifier(page[-1].get("_id"))
-    if time is None or last is None:
-        raise Garbled("the last document of a page has no createdAt or _id to go on from")
-    return time, last
+def _since(start: float, times: dict[_Key, float]) -> dict[_Key, float]:
+    return {key: time for key, time in times.items() if time >= start}
+
+
+def _may_cordon(event: HealthEvent) -> bool:
+    """Whether a node may come to show the event: what is healthy or only stored holds no node."""
+    return not event.healthy and event.strategy == EXECUTE
 
 
 def _keys(event: HealthEvent) -> frozenset[object]:
