@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvsx.ledger import Ledger
+from tests.bench.processes import memory_mb, processor_s
 from tests.daemon_site import Site, descendants, stop, wait_for
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ def measure(count: int = RUNS) -> dict[str, object]:
         wait_for(lambda: _count(reader, "began") == count, f"{count} runs wait\n{site.said()[-2000:]}", PATIENCE_S)
         started_s = time.monotonic() - began
         time.sleep(2)
-        spent, at = _processor_s(daemon.pid), time.monotonic()
+        spent, at = processor_s(daemon.pid), time.monotonic()
         kubectls = len([pid for pid in descendants(daemon.pid) if _name(pid) == "kubectl"])
         time.sleep(IDLE_S)
-        cores = (_processor_s(daemon.pid) - spent) / (time.monotonic() - at)
+        cores = (processor_s(daemon.pid) - spent) / (time.monotonic() - at)
         site.do(lambda: [site.place.state(node, "drain-succeeded") for node in nodes])
         changed = time.time()
         wait_for(lambda: _count(reader, "ended") == count, "all watches are met", PATIENCE_S)
         last = reader.ask("SELECT max(decided) FROM stages WHERE stage = 'drain'")[0][0]
         wait_for(lambda: not reader.ask("SELECT 1 FROM runs WHERE ended = 0 LIMIT 1"), "all runs end", PATIENCE_S)
-        peak = _memory_mb(daemon.pid)
+        peak = memory_mb(daemon.pid)
         assert stop(daemon) == 0
         return {
             "runs": count,
@@ -69,16 +69,6 @@ def measure(count: int = RUNS) -> dict[str, object]:
 
 def _count(reader: Reader, column: str) -> int:
     return int(reader.ask(f"SELECT count(*) FROM stages WHERE stage = 'drain' AND {column} != 0")[0][0])
-
-
-def _processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _name(pid: int) -> str:

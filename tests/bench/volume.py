@@ -1,9 +1,6 @@
-"""A week of a large fleet through one daemon: every document decoded, routed and admitted, and one page per incident.
+"""A week of a large fleet through one daemon, and a flood through everything that is real: one page per incident.
 
-The mix is that of a cluster that was flooded by one check on few nodes: nearly all documents are observations or
-healthy ones, 12,031 recommend CONTACT_SUPPORT, some hundred are faults of their own. In the middle stands a burst of
-2,033 documents a second for two minutes. Documents come as lines of EJSON, made as they are read, so that nothing but
-nvsx holds memory.
+The week is on virtual time: every document is decoded, routed and admitted (week.py). The flood is real (flood.py).
 """
 
 from __future__ import annotations
@@ -20,7 +17,8 @@ from typing import Any
 from nvsx.health import HealthEvent
 from nvsx.healthevents import from_document
 from nvsx.triggers.healthsource import Told
-from tests.bench import week
+from tests.bench import flood, week
+from tests.bench.processes import memory_mb
 from tests.daemon_story import QUICK, Place, runbooks
 
 SUPPORT = """
@@ -53,13 +51,13 @@ def feed(count: int, directory: Path, seed: int = 1) -> dict[str, Any]:
                 daemon.intake.event(Told(event))
                 spent += time.perf_counter() - entered
                 if number % (count // 4) == count // 8:
-                    memory.append(_status_mb("VmRSS"))
+                    memory.append(memory_mb("self", "VmRSS"))
             await asyncio.sleep(120)
 
     began = time.perf_counter()
     with week.told(count, seed) as lines:
         place.play(story)
-    took = time.perf_counter() - began
+    took, peak = time.perf_counter() - began, memory_mb("self")
     reader = place.ledger()
     return {
         "documents": count,
@@ -68,26 +66,20 @@ def feed(count: int, directory: Path, seed: int = 1) -> dict[str, Any]:
         "incidents": week.INCIDENTS,
         "pages": len(place.started()),
         "pages_twice": len(place.started()) - len(set(place.started())),
-        "decisions": len(reader.decisions(limit=10_000_000)),
+        "decisions": reader.ask("SELECT count(*) FROM decisions")[0][0],
         "memory_mb": [round(one) for one in memory],
-        "peak_memory_mb": round(_status_mb("VmHWM")),
+        "peak_memory_mb": round(peak),
     }
 
 
-def _status_mb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
-
-
 def measure(count: int = week.DOCUMENTS) -> dict[str, Any]:
-    """In a process of its own, whose memory is nobody else's."""
+    """The week in a process of its own, whose memory is nobody else's; then the flood and its replay."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.volume", str(count)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return {"week": json.loads(done.stdout), **flood.measure()}
 
 
 if __name__ == "__main__":

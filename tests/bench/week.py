@@ -12,18 +12,21 @@ import random
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from tests.story import T0
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 DOCUMENTS = 1_340_000
 CONTACT_SUPPORT = 12_031
 FLOODED, FAULTY, FLEET = 6, 120, 1000
 INCIDENTS = FLOODED + FAULTY
-NODES = (*(f"gpu-{number:04}" for number in range(FLEET)), *(f"flood-{number}" for number in range(FLOODED)))
+FLOOD = tuple(f"flood-{number}" for number in range(FLOODED))
+NODES = (*(f"gpu-{number:04}" for number in range(FLEET)), *FLOOD)
 BURST_PER_S, BURST_S = 2033, 120
 WEEK_S = 7 * 86400.0
 
@@ -36,36 +39,42 @@ def documents(count: int, rng: random.Random) -> Iterator[tuple[float, dict[str,
         [rng.random() * length for _ in range(count - burst)]
         + [length / 2 + rng.random() * burst / BURST_PER_S for _ in range(burst)]
     )
+    yield from zip(times, mixed(times, rng, T0), strict=True)
+
+
+def mixed(times: Sequence[float], rng: random.Random, start: float) -> Iterator[dict[str, Any]]:
+    """Documents that were stored so many seconds after `start` (epoch seconds)."""
+    count = len(times)
     support = max(FLOODED, count * CONTACT_SUPPORT // DOCUMENTS)
     chosen = rng.sample(range(count), support + FAULTY)
-    flooded, faults = set(chosen[FAULTY:]), dict(zip(chosen[:FAULTY], range(FAULTY), strict=True))
+    faults = dict(zip(chosen[:FAULTY], NODES, strict=False))
+    flooded = dict(zip(chosen[FAULTY:], cycle(FLOOD), strict=False))
     for number, at in enumerate(times):
+        told = partial(document, number, start + at)
         if number in flooded:
-            node = f"flood-{number % FLOODED}"
-            yield at, document(number, at, node, "GpuNvswitchFatalWatch", "NVSWITCH", 5, fatal=True)
+            yield told(flooded[number], "GpuNvswitchFatalWatch", "NVSWITCH", 5, fatal=True)
         elif number in faults:
-            yield at, document(number, at, f"gpu-{faults[number]:04}", "SysLogsXIDError", "79", 24, fatal=True)
+            yield told(faults[number], "SysLogsXIDError", "79", 24, fatal=True)
         elif number % 3:
-            yield at, document(number, at, f"gpu-{number % FLEET:04}", "GpuThermalWatch", "THERMAL", 0, strategy=2)
+            yield told(NODES[number % FLEET], "GpuThermalWatch", "THERMAL", 0, strategy=2)
         else:
-            yield at, document(number, at, f"gpu-{number % FLEET:04}", "SysLogsXIDError", "", 0, healthy=True)
+            yield told(NODES[number % FLEET], "SysLogsXIDError", "", 0, healthy=True)
 
 
 def document(
-    number: int, at: float, node: str, check: str, code: str, action: int, *, fatal: bool = False,
-    healthy: bool = False, strategy: int = 1, start: float = T0,
+    number: int, stored: float, node: str, check: str, code: str, action: int, *, fatal: bool = False,
+    healthy: bool = False, strategy: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
-    """A document as mongosh prints it, stored `at` seconds after `start`."""
-    second = int(start + at)
+    """A document as mongosh prints it. `stored`: when, epoch seconds."""
     return {
-        "_id": {"$oid": f"{second:08x}{number:016x}"},
-        "createdAt": {"$date": {"$numberLong": str(int((start + at) * 1000))}},
+        "_id": {"$oid": f"{int(stored):08x}{number:016x}"},
+        "createdAt": {"$date": {"$numberLong": str(int(stored * 1000))}},
         "healthevent": {
             "version": 1, "agent": "monitor", "componentclass": "GPU", "checkname": check, "isfatal": fatal,
             "ishealthy": healthy, "message": f"event {number} of {check} on {node}", "recommendedaction": action,
             "errorcode": [code] if code else None,
             "entitiesimpacted": [{"entitytype": "GPU", "entityvalue": str(number % 8)}],
-            "metadata": {}, "generatedtimestamp": {"seconds": second, "nanos": 0}, "nodename": node,
+            "metadata": {}, "generatedtimestamp": {"seconds": int(stored), "nanos": 0}, "nodename": node,
             "processingstrategy": strategy, "id": "",
         },
         "healtheventstatus": {},

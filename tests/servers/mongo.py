@@ -21,16 +21,12 @@ from typing import Any, Self
 
 import bson
 from bson import Binary, json_util
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 
-from nvsx.healthevents.ejson import plain
-from nvsx.sim.filters import document_matcher, sort_key
 from nvsx.sim.status import NotSimulated
+from tests.servers.collection import AWARE, Collection
 
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 _ITERATIONS = 4096
-_AWARE: CodecOptions[Any] = CodecOptions(tz_aware=True)
 _FREE = {
     "hello",
     "ismaster",
@@ -63,7 +59,7 @@ class MongoServer:
         self, databases: dict[str, dict[str, list[dict[str, Any]]]] | None = None, *, user: str = "",
         password: str = "", tls: ssl.SSLContext | None = None, secondary: bool = False,
     ) -> None:  # fmt: skip
-        self.databases: dict[str, dict[str, list[tuple[Any, RawBSONDocument]]]] = {}
+        self.databases: dict[str, dict[str, Collection]] = {}
         self.user, self.password = user, password
         self.secondary = secondary
         self.commands: list[str] = []
@@ -76,16 +72,16 @@ class MongoServer:
         self.stopping = threading.Event()
         for database, collections in (databases or {}).items():
             for collection, documents in collections.items():
-                self.databases.setdefault(database, {})[collection] = []
+                self.databases.setdefault(database, {})[collection] = Collection()
                 self.insert(database, collection, *documents)
         self._tcp = _Server(self, tls)
         self.port: int = self._tcp.server_address[1]
 
     def insert(self, database: str, collection: str, *documents: dict[str, Any]) -> None:
-        held = self.databases.setdefault(database, {}).setdefault(collection, [])
+        """Add documents in extended JSON."""
+        held = self.databases.setdefault(database, {}).setdefault(collection, Collection())
         for document in documents:
-            raw = RawBSONDocument(bson.encode(json_util.loads(json.dumps(document))))
-            held.append((plain(document), raw))
+            held.insert(json_util.loads(json.dumps(document)))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._tcp.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -142,7 +138,7 @@ class _Connection(socketserver.BaseRequestHandler):
         body = self.exactly(length - 16)
         if opcode == OP_QUERY:
             at = body.index(b"\0", 4) + 1 + 8
-            answer = bson.encode(self.answer(bson.decode(body[at:], _AWARE)))
+            answer = bson.encode(self.answer(bson.decode(body[at:], AWARE)))
             payload = struct.pack("<iqii", 8, 0, 0, 1) + answer
             self.send(OP_REPLY, request, payload)
             return
@@ -158,10 +154,10 @@ class _Connection(socketserver.BaseRequestHandler):
             size = struct.unpack_from("<i", body, at + 1)[0]
             section = body[at + 1 : at + 1 + size]
             if kind == 0:
-                command.update(bson.decode(section, _AWARE))
+                command.update(bson.decode(section, AWARE))
             else:
                 end = section.index(b"\0", 4)
-                command[section[4:end].decode()] = bson.decode_all(section[end + 1 :], _AWARE)
+                command[section[4:end].decode()] = bson.decode_all(section[end + 1 :], AWARE)
             at += 1 + size
         return command
 
@@ -260,36 +256,43 @@ class _Connection(socketserver.BaseRequestHandler):
         return self.batch(command, "$cmd.listCollections", [{"name": name, "type": "collection"} for name in known])
 
     def do_find(self, command: dict[str, Any]) -> dict[str, Any]:
-        if not self.mongo.secondary or command.get("$readPreference", {}).get("mode", "primary") != "primary":
-            stages = [{"$match": command.get("filter", {})}]
-            stages += [{"$sort": command["sort"]}] if command.get("sort") else []
-            stages += [{"$limit": command["limit"]}] if command.get("limit") else []
-            return self.batch(command, command["find"], self.run(command, command["find"], stages))
-        raise Failure(13435, "NotPrimaryNoSecondaryOk", "not primary and secondaryOk=false")
+        if self.mongo.secondary and command.get("$readPreference", {}).get("mode", "primary") == "primary":
+            raise Failure(13435, "NotPrimaryNoSecondaryOk", "not primary and secondaryOk=false")
+        rows = self.held(command, command["find"]).find(
+            command.get("filter", {}), command.get("sort") or {}, int(command.get("limit") or 0)
+        )
+        fields = command.get("projection") or {}
+        found = [row.only(fields) for row in rows] if fields else [row.whole for row in rows]
+        return self.batch(command, command["find"], found)
 
     def do_aggregate(self, command: dict[str, Any]) -> dict[str, Any]:
         return self.batch(command, command["aggregate"], self.run(command, command["aggregate"], command["pipeline"]))
 
+    def held(self, command: dict[str, Any], collection: str) -> Collection:
+        return self.mongo.databases.get(command["$db"], {}).get(collection) or Collection()
+
     def run(self, command: dict[str, Any], collection: str, pipeline: list[Any]) -> list[Any]:
-        rows: list[Any] = self.mongo.databases.get(command["$db"], {}).get(collection, [])
-        for stage in pipeline:
+        """A pipeline: conditions, order and limit, or what is counted of them."""
+        conditions: list[dict[str, Any]] = []
+        sort: dict[str, int] = {}
+        limit = 0
+        held = self.held(command, collection)
+        for at, stage in enumerate(pipeline):
             ((name, body),) = stage.items()
             if name == "$match":
-                matches = document_matcher(plain(_extended(body)))
-                rows = [row for row in rows if matches(row[0])]
+                conditions.append(body)
             elif name == "$sort":
-                for path, way in reversed(list(body.items())):
-                    key = sort_key(path)
-                    rows = sorted(rows, key=lambda row: key(row[0]), reverse=way < 0)
+                sort = body
             elif name == "$limit":
-                rows = rows[: int(body)]
-            elif name == "$count":
-                rows = [({body: len(rows)}, {body: len(rows)})] if rows else []
-            elif name == "$group" and set(body) == {"_id", "n"}:
-                rows = [({"n": len(rows)}, {"_id": body["_id"], "n": len(rows)})] if rows else []
+                limit = int(body)
+            elif at == len(pipeline) - 1 and (name == "$count" or (name == "$group" and set(body) == {"_id", "n"})):
+                count = held.count(_all_of(conditions))
+                count = min(count, limit) if limit else count
+                named = {body: count} if name == "$count" else {"_id": body["_id"], "n": count}
+                return [named] if count else []
             else:
                 raise Failure(40324, "Location40324", f"Unrecognized pipeline stage name: '{name}'")
-        return [raw for _, raw in rows]
+        return [row.whole for row in held.find(_all_of(conditions), sort, limit)]
 
     def batch(self, command: dict[str, Any], collection: str, found: list[Any]) -> dict[str, Any]:
         size = int(command.get("batchSize") or command.get("cursor", {}).get("batchSize") or 101)
@@ -308,6 +311,5 @@ class _Connection(socketserver.BaseRequestHandler):
         return {"cursor": {"id": cursor, "ns": f"{command['$db']}.{command['collection']}", "nextBatch": batch}}
 
 
-def _extended(value: Any) -> Any:
-    """A decoded filter as extended JSON data, which `plain` reads."""
-    return json.loads(json_util.dumps(value))
+def _all_of(conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
