@@ -57,9 +57,9 @@ def numbered(found: list[int]) -> list[dict[str, Any]]:
     return [document(number, stamp) for number, stamp in enumerate(found)]
 
 
-def gather(pages: AsyncIterator[list[Any]]) -> list[Any]:
+def gather(pages: AsyncIterator[stored.Page]) -> list[Any]:
     async def all_of() -> list[Any]:
-        return [document for page in [page async for page in pages] for document in page]
+        return [document for page in [page async for page in pages] for document in page.documents]
 
     return asyncio.run(all_of())
 

@@ -17,7 +17,7 @@ from nvsx.healthevents import Rejection, from_annotation, from_conditions, from_
 from nvsx.healthevents.cursor import Cursor, Reading
 from nvsx.healthevents.ejson import identifier, moment
 from nvsx.ports import ApiPath
-from nvsx.triggers.stored import PAGE, late, onward
+from nvsx.triggers.stored import PAGE, Page, late, onward
 
 if TYPE_CHECKING:
     import random
@@ -135,23 +135,23 @@ class HealthEventSource:
         self._sight.looked()
 
     async def _read(self, database: Database, reading: Reading) -> None:
-        """Every document from the cursor on. Only ids and times are read of those that were told before."""
-        begin = reading.start
+        """Every document from the cursor on. Only ids and times are read where most were told before."""
+        begin, newest = reading.start, reading.newest(self._clock.now())
         if len(reading.seen) > READ_AGAIN:
-            begin = reading.newest(self._clock.now())
+            begin = newest
             known = [*reading.seen.values(), *self._unreadable.values()]
-            async for page in late(database, known, reading.start, begin):
+            async for page in late(database, known, reading.start, newest):
                 await self._tell(database, page, reading)
-        async for page in onward(database, begin):
+        async for page in onward(database, begin, new_from=newest):
             await self._tell(database, page, reading)
             reading.forget(self._clock.now())
 
-    async def _tell(self, database: Database, page: list[Object], reading: Reading) -> None:
+    async def _tell(self, database: Database, page: Page, reading: Reading) -> None:
         """Tell of those events of a page that were not told before."""
-        new = [found.get("_id") for found in page if not self._is_known(identifier(found.get("_id")), reading)]
-        if not new:
-            return
-        documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
+        documents = [found for found in page.documents if not self._is_known(identifier(found.get("_id")), reading)]
+        if documents and not page.whole:
+            new = [found.get("_id") for found in documents]
+            documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
         events = [event for event in map(self._decoded, documents) if event is not None]
         for event in reading.fresh(events):
             if not self._shown_on_node(event):

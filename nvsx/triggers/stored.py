@@ -6,8 +6,9 @@ nothing is asked for that it would have to sort, and what is known is counted in
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.errors import Garbled
 from nvsx.healthevents.cursor import at_once, between, milliseconds
@@ -22,15 +23,26 @@ PAGE = 1000
 _INDEX = {"createdAt": 1}  # and _id, which comes with everything
 
 
-async def onward(database: Database, start: float, end: float | None = None) -> AsyncIterator[list[Object]]:
-    """Ids and times of all that was stored from `start` on (to `end`), page by page in order of time.
+class Page(NamedTuple):
+    """Documents in order of time: `whole`, or their ids and times alone."""
+
+    documents: list[Object]
+    whole: bool = False
+
+
+async def onward(
+    database: Database, start: float, end: float | None = None, *, new_from: float = math.inf
+) -> AsyncIterator[Page]:
+    """All that was stored from `start` on (to `end`), page by page. What is not older than `new_from` is expected to be
+    new, so that it is read whole; of the rest ids and times.
 
     Pages overlap by a moment, since any number of documents may be of one millisecond.
     """
     filter_ = between(start, end)
     while True:
-        page = await database.find("", filter_, fields=_INDEX, sort=_INDEX, limit=PAGE)
-        yield page
+        whole = start >= new_from
+        page = await database.find("", filter_, fields=None if whole else _INDEX, sort=_INDEX, limit=PAGE)
+        yield Page(page, whole)
         if len(page) < PAGE:
             return
         last = _time(page[-1])
@@ -42,12 +54,12 @@ async def onward(database: Database, start: float, end: float | None = None) -> 
         start = last
 
 
-async def _at_once(database: Database, time: float) -> AsyncIterator[list[Object]]:
+async def _at_once(database: Database, time: float) -> AsyncIterator[Page]:
     """Those of one millisecond in which more were stored than a page holds."""
     last = ""
     while True:
         page = await database.find("", at_once(time, last), fields=_INDEX, sort={"_id": 1}, limit=PAGE)
-        yield page
+        yield Page(page)
         if len(page) < PAGE:
             return
         last = identifier(page[-1].get("_id")) or ""
@@ -55,7 +67,7 @@ async def _at_once(database: Database, time: float) -> AsyncIterator[list[Object
             raise Garbled("the last document of a page has no _id to go on from")
 
 
-async def late(database: Database, times: Iterable[float], start: float, end: float) -> AsyncIterator[list[Object]]:
+async def late(database: Database, times: Iterable[float], start: float, end: float) -> AsyncIterator[Page]:
     """Pages of the spans from `start` to `end` that hold more than is known: `times` are those of the known ones."""
     known = sorted(map(milliseconds, times))
     waiting = [(milliseconds(start), milliseconds(end))]

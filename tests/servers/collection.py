@@ -47,7 +47,7 @@ class Row:
         return plain(json.loads(json_util.dumps(bson.decode(self.raw, AWARE))))
 
     def only(self, names: Iterable[str]) -> dict[str, Any]:
-        found = bson.decode(self.raw, AWARE)
+        found = self.whole
         return {name: found[name] for name in ("_id", *names) if name in found}
 
 
@@ -60,10 +60,10 @@ class Collection:
         self._by_time: list[tuple[datetime, int]] = []
         self._lock = threading.Lock()
 
-    def insert(self, document: dict[str, Any]) -> None:
-        """Add a document of BSON's types."""
-        row = Row(bson.encode(document))
-        known = bson.decode(row.raw, AWARE)  # times as they are stored, in milliseconds
+    def insert(self, raw: bytes) -> None:
+        """Add a document in BSON."""
+        row = Row(raw)
+        known = bson.decode(raw, AWARE)
         with self._lock:
             self._rows.append(row)
             if isinstance(known.get("_id"), ObjectId):

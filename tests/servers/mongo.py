@@ -81,7 +81,7 @@ class MongoServer:
         """Add documents in extended JSON."""
         held = self.databases.setdefault(database, {}).setdefault(collection, Collection())
         for document in documents:
-            held.insert(json_util.loads(json.dumps(document)))
+            held.insert(bson.encode(json_util.loads(json.dumps(document))))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._tcp.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
