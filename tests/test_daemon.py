@@ -14,7 +14,6 @@ from nvsx.config import Config, Heartbeat, Limits, Silence
 from nvsx.errors import EnvironmentUnusable, Forbidden, Unreachable
 from nvsx.journal import RunBegan
 from nvsx.ledger import Ledger, NewRun
-from tests.bench.volume import feed
 from tests.daemon_story import QUICK, SLOW, STALLED, STORM, UNHANDLED, XID, Place, runbooks
 from tests.story import T0
 
@@ -733,9 +732,3 @@ def test_what_is_old_is_forgotten_and_what_is_unfinished_is_not(tmp_path: Path) 
     (left,) = place.ledger().runs()
     assert left.node == "gpu-2"
     assert [entry.name for entry in runs.iterdir()] == [left.id]
-
-
-def test_a_week_in_small(tmp_path: Path) -> None:
-    found = feed(4000, tmp_path)
-    assert (found["pages"], found["pages_twice"]) == (found["incidents"], 0)
-    assert max(found["memory_mb"]) - min(found["memory_mb"]) < 15
