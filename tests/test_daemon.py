@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def test_two_nodes_that_fail_alike_within_one_second_are_two_incidents(tmp_path: Path) -> None:
+    """The one is known from the database when the other's quarantine is seen, before its own document is."""
+    place = Place(tmp_path, runbooks(xid=QUICK))
+    place.node("gpu-1", "gpu-2")
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(60)
+            place.fault("gpu-1", at=T0 + 60.1)
+            await asyncio.sleep(15)
+            place.quarantine("gpu-2", "6a8821f0000000000000abcd", at=T0 + 60.9)
+            await asyncio.sleep(30)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1", "page.sh gpu-2"]
+
+
 def test_a_fault_starts_its_runbook_and_its_first_hook_within_five_seconds_of_being_told(tmp_path: Path) -> None:
     place = Place(tmp_path, runbooks(xid=XID))
     place.node("gpu-1", "gpu-2")

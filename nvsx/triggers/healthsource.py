@@ -223,6 +223,8 @@ def _may_cordon(event: HealthEvent) -> bool:
 
 
 def _keys(event: HealthEvent) -> frozenset[object]:
-    """What tells that two sources mean one event: its id; a condition has none, but check, codes and second agree."""
-    fault = (event.check, event.error_codes, int(event.generated_time))
+    """What tells that two sources mean one event: its id. A condition has none, but what it tells of its node agrees to
+    the second; nodes that fail alike within one second are not one event.
+    """
+    fault = (event.node, event.check, event.error_codes, int(event.generated_time))
     return frozenset([event.id] if event.id else []) | (frozenset([fault]) if event.fatal else frozenset())
