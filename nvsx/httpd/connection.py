@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         self._expect("linger", self._deadlines.linger)
 
     def _expect(self, phase: str, seconds: float) -> None:
-        """Be in a phase that lasts so long at most. A timer that rings earlier stays: it looks, and sets itself anew."""
+        """Be in a phase that lasts so long at most. A timer that rings earlier stays: it looks, and is set anew."""
         loop = asyncio.get_running_loop()
         self._phase = phase
         self._due = loop.time() + seconds
