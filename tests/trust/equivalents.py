@@ -1,0 +1,23 @@
+"""Mutants that no test can kill, each with the reason why nothing that anybody can observe is different."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.trust.operators import Mutant
+
+REASONS: dict[tuple[str, str, str], str] = {}
+"""(module, function, change) -> why it is the same program."""
+
+
+def reason(mutant: Mutant) -> str:
+    return REASONS.get((mutant.module, mutant.where, mutant.what), "")
+
+
+def unknown(everything: Iterable[Mutant], modules: set[str]) -> list[tuple[str, str, str]]:
+    """Lines of the table that are about no mutant any more: the code went on without them."""
+    known = {(mutant.module, mutant.where, mutant.what) for mutant in everything}
+    return [key for key in REASONS if key[0] in modules and key not in known]

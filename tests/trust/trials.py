@@ -1,0 +1,135 @@
+"""`python -m tests.trust.trials`, in a copy of the checkout: runs tests in forks of a process that has loaded pytest.
+
+One JSON object a line asks (`Request`), one a line answers. Only pytest is loaded before: every fork imports the code
+under test anew, so that a changed file is what is tried. It is killed with all that its tests left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.stateful  # noqa: F401 - with pytest, most of the time that a test process needs to start
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEST_TIMEOUT_S = 30
+"""A test that takes longer hangs: the slowest of them needs three seconds."""
+
+
+class Watcher:
+    """Runs the wanted tests in the order asked for, and notes what failed first, how long each took, what it ran."""
+
+    def __init__(self, order: list[str] | None, lines_of: list[str]) -> None:
+        self.order = order
+        self.failed = ""
+        self.error = ""
+        self.times: dict[str, float] = {}
+        self.coverage: Any = None
+        if lines_of:
+            import coverage
+
+            self.coverage = coverage.Coverage(data_file=None, include=lines_of, config_file=False)
+            self.coverage.start()
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.order is not None:
+            places = {name: place for place, name in enumerate(self.order)}
+            items[:] = sorted((one for one in items if one.nodeid in places), key=lambda one: places[one.nodeid])
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        if self.coverage:
+            self.coverage.switch_context(item.nodeid)
+        yield
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.times[report.nodeid] = self.times.get(report.nodeid, 0.0) + report.duration
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+        outcome = yield
+        if outcome.get_result().failed and not self.failed:  # type: ignore[attr-defined]
+            self.failed = item.nodeid
+            self.error = call.excinfo.typename if call.excinfo else ""
+
+    def lines(self) -> dict[str, dict[int, list[str]]]:
+        """The tests that ran each line, by module."""
+        if not self.coverage:
+            return {}
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        return {name: data.contexts_by_lineno(name) for name in data.measured_files()}
+
+
+def tried(request: dict[str, Any]) -> dict[str, Any]:
+    """Answer one request: {files, order, module, lines_of, seed, patience_s}."""
+    source, target = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(source)
+        _child(request, target)
+    os.close(target)
+    told = b""
+    with contextlib.closing(os.fdopen(source, "rb", buffering=0)) as answer:
+        while select.select([answer], [], [], request["patience_s"])[0]:
+            part = answer.read(1 << 16)
+            told += part
+            if not part:
+                break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    found: dict[str, Any] = json.loads(told) if told.endswith(b"\n") else {"code": 1, "failed": "", "error": "no end"}
+    return found
+
+
+def _child(request: dict[str, Any], target: int) -> None:
+    os.setsid()
+    os.set_inheritable(target, False)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    log = os.open("trial.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for number, handle in enumerate((nothing, log, log)):
+        os.dup2(handle, number)
+    try:
+        answer = _answer(request)
+    except BaseException:  # whatever it is, it is told
+        answer = {"code": -1, "failed": "", "error": traceback.format_exc()}
+    with os.fdopen(target, "wb") as told:
+        told.write(json.dumps(answer).encode() + b"\n")
+    os._exit(0)
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    watcher = Watcher(request["order"], request["lines_of"])
+    if request["module"]:
+        name = request["module"].removesuffix(".py").replace("/", ".")
+        try:
+            module = importlib.import_module(name)
+        except Exception:  # a mutant that cannot be imported tells nothing about the tests
+            return {"code": -1, "failed": "", "error": traceback.format_exc()}
+        if not Path(str(module.__file__)).is_relative_to(Path.cwd()):
+            return {"code": -1, "failed": "", "error": f"{module.__file__} is not the copy's"}
+    options = ["-x", "-q", "-n0", f"--timeout={TEST_TIMEOUT_S}", f"--hypothesis-seed={request['seed']}"]
+    code = pytest.main([*options, f"--basetemp={Path.cwd().parent / 'tmp'}", *request["files"]], plugins=[watcher])
+    told = {"failed": watcher.failed, "error": watcher.error, "times": watcher.times}
+    return {"code": int(code), **told, "lines": watcher.lines()}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        print(json.dumps(tried(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
