@@ -53,7 +53,7 @@ class Incident(NamedTuple):
     node: str
     runbook: str
     run_id: str
-    opened: float
+    opened: float = 0.0
     closed: float = 0.0
     session: str = ""
     run_ended: float = 0.0
@@ -197,4 +197,4 @@ def closes(incident: Incident, now: float, *, quarantined: bool | None) -> bool:
 
 
 def _named(run_id: str, occasion: Occasion) -> Incident | None:
-    return Incident(0, occasion.node, occasion.runbook, run_id, 0.0) if run_id else None
+    return Incident(0, occasion.node, occasion.runbook, run_id) if run_id else None

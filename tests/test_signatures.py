@@ -70,7 +70,11 @@ def test_grafana_signs_with_and_without_a_time() -> None:
     stamp = "x-grafana-alerting-timestamp"
     assert verify(GRAFANA, {name: HEX}, BODY, NOW).ok
     assert verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + 299).ok
-    assert not verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + 301).ok
+    for away in (300, -300):
+        assert verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + away).ok
+    for away in (301, -301):
+        late = verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + away)
+        assert (late.ok, late.missing, late.reason) == (False, False, "signed 301 s away from now")
     assert not verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364848"}, BODY, NOW).ok
     assert not verify(GRAFANA_STAMPED, {name: HEX}, BODY, NOW).ok
     assert not verify(GRAFANA_STAMPED, {name: HEX, stamp: "²"}, BODY, NOW).ok

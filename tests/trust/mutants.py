@@ -1,8 +1,8 @@
 """T10, mutation: break dedup, journal and signature modules in small ways, and see that some test turns red.
 
-Each mutant is tried in a copy of the checkout with the tests of its module: first those that run the changed line, the
-quickest first, then all others, so that a survivor survived them all. The unmutated modules must pass before, twice;
-afterwards every test that killed something must pass once more without a change, or nothing it killed counts.
+Each mutant is tried in a copy of the checkout with those tests of its module that run the changed function or start
+processes which might: first those that run the changed line, the quickest first. The unmutated modules must pass
+before, twice; afterwards every test that killed something must pass without a change, or nothing it killed counts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LEDGER_TESTS = ("tests/test_ledger.py", "tests/test_recovery.py", "tests/test_admission_model.py")
+LEDGER_TESTS = tuple(f"tests/test_{name}.py" for name in ("ledger", "ledger_rows", "recovery", "admission_model"))
 MODULES: dict[str, tuple[str, ...]] = {
     "nvsx/admission.py": ("tests/test_admission.py", "tests/test_admission_model.py"),
     "nvsx/triggers/signatures.py": ("tests/test_signatures.py",),
@@ -45,19 +45,25 @@ class Unsound(Exception):
 
 
 class Known(NamedTuple):
-    """What a run of the unmutated tests told: how long each test takes, and which tests run each line of a module."""
+    """What runs of the unmutated tests told: how long each test takes, which run each line of a module, and which start
+    processes, whose lines are not seen.
+    """
 
     times: dict[str, float]
     lines: dict[str, dict[int, list[str]]]
+    starters: set[str]
 
-    def near(self, mutant: Mutant) -> list[str]:
-        """The tests that run the changed line, the quickest first."""
-        tests = self.lines.get(mutant.module, {}).get(mutant.line, [])
-        return sorted(set(tests) & set(self.times), key=self.times.__getitem__)
-
-    def others(self, mutant: Mutant, near: list[str]) -> list[str]:
-        ours = [test for test in self.times if test.partition("::")[0] in MODULES[mutant.module]]
-        return sorted(set(ours) - set(near), key=self.times.__getitem__)
+    def order(self, mutant: Mutant) -> list[str]:
+        """The tests that can notice a mutant: first those that run its line, then those that run its function or start
+        processes; the quickest first.
+        """
+        lines = self.lines.get(mutant.module, {})
+        near = set(lines.get(mutant.line, ()))
+        able = near | self.starters
+        for line in range(mutant.within[0], mutant.within[1] + 1):
+            able |= set(lines.get(line, ()))
+        ours = [one for one in self.times if one in able and one.partition("::")[0] in MODULES[mutant.module]]
+        return sorted(ours, key=lambda one: (one not in near, self.times[one]))
 
 
 class Verdict(NamedTuple):
@@ -73,14 +79,15 @@ class Copy:
     def __init__(self, directory: Path, seed: int) -> None:
         self.root = directory / "checkout"
         self.seed = seed
+        self.test_s = 60.0  # a test that takes longer hangs
         directory.chmod(0o755)  # some tests read what they made as another user
         ignored = shutil.ignore_patterns(".*", "__pycache__", "*.pyz", "*.egg-info", "build", "dist")
         shutil.copytree(CHECKOUT, self.root, ignore=ignored, symlinks=True)
+        self._real = {module: (self.root / module).read_text("utf-8") for module in MODULES}
         self._start(write_bytecode=True)
 
     def _start(self, *, write_bytecode: bool) -> None:
         env = {**os.environ, "PYTHONPATH": str(self.root), "TMPDIR": str(self.root.parent)}
-        env |= {"HYPOTHESIS_STORAGE_DIRECTORY": str(self.root.parent / "examples")}
         if not write_bytecode:  # of a mutant above all: a file of the same second and size is taken for the same
             env["PYTHONDONTWRITEBYTECODE"] = "1"
         self._server = subprocess.Popen(
@@ -96,18 +103,18 @@ class Copy:
     def learn(self, files: list[str]) -> Known:
         """Run the unmutated tests twice: for their bytecode, times and lines. Raises Unsound if one fails."""
         for module in MODULES:
-            self._put(module, unchanged(ast.parse((CHECKOUT / module).read_text("utf-8"))))
+            self._put(module, unchanged(ast.parse(self._real[module])))
         plain = self._good(files)
         self.close()
         for module in MODULES:
-            self._put(module, (CHECKOUT / module).read_text("utf-8"))  # the lines are those of the real spelling
+            self._put(module, self._real[module])  # the lines are those of the real spelling
         self._start(write_bytecode=False)
         covered = self._good(files, lines_of=[str(self.root / module) for module in MODULES])
         lines = {
             str(Path(name).relative_to(self.root)): {int(line): tests for line, tests in found.items()}
             for name, found in covered["lines"].items()
         }
-        return Known(plain["times"], lines)
+        return Known(plain["times"], lines, set(covered["starters"]))
 
     def warm(self, files: list[str]) -> None:
         """Have everything but the mutated modules compiled once."""
@@ -116,20 +123,19 @@ class Copy:
         self._start(write_bytecode=False)
 
     def attempt(self, mutant: Mutant, known: Known) -> Verdict:
+        order = known.order(mutant)
+        if not order:
+            return Verdict(mutant)
         self._put(mutant.module, mutant.text)
         try:
-            near = known.near(mutant)
-            for tests in (near, known.others(mutant, near)):
-                if not tests:
-                    continue
-                found = self._ask(sorted({test.partition("::")[0] for test in tests}), tests, mutant.module)
-                if found["code"] == 1:
-                    return Verdict(mutant, found["failed"] or tests[0], found["error"])
-                if found["code"] != 0:
-                    return Verdict(mutant, broken=found["error"] or f"pytest ended with {found['code']}")
+            found = self._ask(sorted({one.partition("::")[0] for one in order}), order, mutant.module)
+            if found["code"] == 1:
+                return Verdict(mutant, found["failed"] or order[0], found["error"])
+            if found["code"] != 0:
+                return Verdict(mutant, broken=found["error"] or f"pytest ended with {found['code']}")
             return Verdict(mutant)
         finally:
-            self._put(mutant.module, (CHECKOUT / mutant.module).read_text("utf-8"))
+            self._put(mutant.module, self._real[mutant.module])
 
     def unreliable(self, tests: list[str]) -> str:
         """The first of these tests that fails although nothing is changed, "" if none does."""
@@ -152,11 +158,17 @@ class Copy:
     def _ask(
         self, files: list[str], order: list[str] | None = None, module: str = "", lines_of: list[str] | None = None
     ) -> dict[str, Any]:
-        shutil.rmtree(self.root.parent / "examples", ignore_errors=True)  # what one mutant taught must not kill another
-        request = {"files": files, "order": order, "module": module, "lines_of": lines_of or [], "seed": self.seed}
+        request: dict[str, Any] = {
+            "files": files,
+            "order": order,
+            "module": module,
+            "lines_of": lines_of or [],
+            "seed": self.seed,
+        }
         assert self._server.stdin
         assert self._server.stdout
-        print(json.dumps({**request, "patience_s": _PATIENCE_S}), file=self._server.stdin, flush=True)
+        request |= {"test_s": self.test_s, "patience_s": _PATIENCE_S}
+        print(json.dumps(request), file=self._server.stdin, flush=True)
         answer: dict[str, Any] = json.loads(self._server.stdout.readline())
         return answer
 
@@ -188,6 +200,7 @@ def _tried(drawn: list[Mutant], files: list[str], directory: Path, args: argpars
         for copy in copies[1:]:
             copy.warm(files)
         for copy in copies:
+            copy.test_s = max(10.0, 5 * max(known.times.values()))
             free.put(copy)
 
         def attempt(mutant: Mutant) -> Verdict:

@@ -27,6 +27,7 @@ _TOKEN_ANYWHERE = re.compile(r"OR IGNORE |OR REPLACE|max\(| \+ 1")
 class Mutant(NamedTuple):
     module: str
     line: int
+    within: tuple[int, int]  # first and last line of the function
     where: str  # the function
     what: str
     text: str  # of the whole module
@@ -37,6 +38,7 @@ class Mutant(NamedTuple):
 
 class Change(NamedTuple):
     line: int
+    within: tuple[int, int]
     where: str
     what: str
     make: Callable[[], object]
@@ -49,7 +51,7 @@ def mutants(module: str, source: str) -> list[Mutant]:
         tree = ast.parse(source)
         change = next(each for position, each in enumerate(_changes(tree)) if position == number)
         change.make()
-        found.append(Mutant(module, change.line, change.where, change.what, unchanged(tree)))
+        found.append(Mutant(module, change.line, change.within, change.where, change.what, unchanged(tree)))
     return found
 
 
@@ -58,23 +60,24 @@ def unchanged(tree: ast.Module) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def _changes(tree: ast.AST, where: str = "", line: int = 0) -> Iterator[Change]:
+def _changes(tree: ast.AST, where: str = "", line: int = 0, within: tuple[int, int] = (0, 0)) -> Iterator[Change]:
     """Each change that can be made within functions. What stands outside is data, which tests import and agree with."""
     inside = bool(where) and not isinstance(tree, ast.ClassDef)
     if inside:
         for what, make in (*_conditions(tree), *_values(tree), *_omissions(tree, where)):
-            yield Change(line, where, what, make)
+            yield Change(line, within, where, what, make)
     for node in ast.iter_child_nodes(tree):
         at = getattr(node, "lineno", line)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _changes(node, f"{where}.{node.name}" if where else node.name, at)
+            outermost = within if inside else (node.body[0].lineno, node.end_lineno or at)
+            yield from _changes(node, f"{where}.{node.name}" if where else node.name, at, outermost)
         elif inside and not _says_nothing(node, tree):
-            yield from _changes(node, where, at)
+            yield from _changes(node, where, at, within)
 
 
 def _says_nothing(node: ast.AST, within: ast.AST) -> bool:
     """Docstrings, annotations, and fixed places of a tuple: another one crashes or is not there."""
-    if isinstance(within, ast.AnnAssign) and node is within.annotation:
+    if node in (getattr(within, "annotation", None), getattr(within, "returns", None)):
         return True
     if isinstance(within, ast.Subscript) and isinstance(within.slice, ast.Constant) and node is within.slice:
         return True
@@ -90,6 +93,9 @@ def _conditions(node: ast.AST) -> Iterator[tuple[str, Callable[[], object]]]:
     elif isinstance(node, ast.If | ast.IfExp | ast.While) and not _is_turned_anyway(node.test):
         test = node.test
         yield f"not ({ast.unparse(test)})", lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), test))
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        operand = node.operand
+        yield f"{ast.unparse(node)}: without not", lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), operand))
     elif isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and not _joins_text(node):
         if turned := _TURNED.get(type(node.op)):
             yield f"{ast.unparse(node)}: {turned.__name__}", lambda: setattr(node, "op", turned())
@@ -98,13 +104,18 @@ def _conditions(node: ast.AST) -> Iterator[tuple[str, Callable[[], object]]]:
             if _is_turned_anyway(test):
                 continue
             what = f"not ({ast.unparse(test)})"
-            yield what, lambda position=position, test=test: node.ifs.__setitem__(position, ast.UnaryOp(ast.Not(), test))
+            yield (
+                what,
+                lambda position=position, test=test: node.ifs.__setitem__(position, ast.UnaryOp(ast.Not(), test)),
+            )
 
 
 def _is_turned_anyway(test: ast.expr) -> bool:
     """Whether its negation is nothing, or the same as turning the one comparison that it is."""
     negated = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
-    return isinstance(test, ast.Constant) or (isinstance(test, ast.Compare) and isinstance(test.ops[0], negated))
+    if isinstance(test, ast.Constant) or (isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)):
+        return True
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], negated)
 
 
 def _joins_text(node: ast.AST) -> bool:

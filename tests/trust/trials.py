@@ -1,6 +1,6 @@
 """`python -m tests.trust.trials`, in a copy of the checkout: runs tests in forks of a process that has loaded pytest.
 
-One JSON object a line asks (`Request`), one a line answers. Only pytest is loaded before: every fork imports the code
+One JSON object a line asks (see `tried`), one a line answers. Only pytest is loaded before: every fork imports the code
 under test anew, so that a changed file is what is tried. It is killed with all that its tests left behind.
 """
 
@@ -17,14 +17,17 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis.stateful  # noqa: F401 - with pytest, most of the time that a test process needs to start
+import hypothesis.stateful  # with pytest, most of the time that a test process needs to start
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEST_TIMEOUT_S = 30
-"""A test that takes longer hangs: the slowest of them needs three seconds."""
+# That a story fails is enough here; and what one mutant taught must not kill another.
+hypothesis.settings.register_profile(
+    "trial", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None
+)
+hypothesis.settings.load_profile("trial")
 
 
 class Watcher:
@@ -32,11 +35,12 @@ class Watcher:
 
     def __init__(self, order: list[str] | None, lines_of: list[str]) -> None:
         self.order = order
-        self.failed = ""
-        self.error = ""
+        self.now = self.failed = self.error = ""
         self.times: dict[str, float] = {}
+        self.starters: set[str] = set()  # tests that start processes, whose lines are not seen
         self.coverage: Any = None
         if lines_of:
+            sys.addaudithook(self._audit)
             import coverage
 
             self.coverage = coverage.Coverage(data_file=None, include=lines_of, config_file=False)
@@ -49,6 +53,7 @@ class Watcher:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.now = item.nodeid
         if self.coverage:
             self.coverage.switch_context(item.nodeid)
         yield
@@ -63,6 +68,10 @@ class Watcher:
             self.failed = item.nodeid
             self.error = call.excinfo.typename if call.excinfo else ""
 
+    def _audit(self, event: str, _: object) -> None:
+        if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+            self.starters.add(self.now)
+
     def lines(self) -> dict[str, dict[int, list[str]]]:
         """The tests that ran each line, by module."""
         if not self.coverage:
@@ -73,7 +82,7 @@ class Watcher:
 
 
 def tried(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer one request: {files, order, module, lines_of, seed, patience_s}."""
+    """Answer one request: {files, order, module, lines_of, seed, test_s, patience_s}."""
     source, target = os.pipe()
     child = os.fork()
     if not child:
@@ -120,10 +129,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"code": -1, "failed": "", "error": traceback.format_exc()}
         if not Path(str(module.__file__)).is_relative_to(Path.cwd()):
             return {"code": -1, "failed": "", "error": f"{module.__file__} is not the copy's"}
-    options = ["-x", "-q", "-n0", f"--timeout={TEST_TIMEOUT_S}", f"--hypothesis-seed={request['seed']}"]
-    code = pytest.main([*options, f"--basetemp={Path.cwd().parent / 'tmp'}", *request["files"]], plugins=[watcher])
+    options = ["-x", "-q", "-n0", f"--timeout={request['test_s']}", f"--hypothesis-seed={request['seed']}"]
+    code = pytest.main(
+        [*options, f"--basetemp={Path.cwd().parent / 'pytest-tmp'}", *request["files"]], plugins=[watcher]
+    )
     told = {"failed": watcher.failed, "error": watcher.error, "times": watcher.times}
-    return {"code": int(code), **told, "lines": watcher.lines()}
+    return {"code": int(code), **told, "lines": watcher.lines(), "starters": sorted(watcher.starters)}
 
 
 def main() -> None:
