@@ -275,10 +275,18 @@ def test_what_is_pruned_is_older_than_told_and_over(ledger: Ledger) -> None:
     assert pruned(ledger, 10.0) == set(), "nothing is older"
     assert {table for table, _ in pruned(ledger, 25.0)} == {"decisions", "deliveries"}, "the run ended at 25"
     assert pruned(ledger, 26.0) == {
-        ("runs", ENDED), ("stages", f"{ENDED} detect"), ("effects", f"{ENDED} hook 1"),
-        ("clauses", f"{ENDED} detect clause"), ("events", f"{ENDED} 0"), ("issued", f"page-{ENDED}"), ("incidents", "3"), ("evidence", "3"),
-        ("sender_keys", f"poll key-{ENDED}"), ("silences", "1"), ("texts", f"text of {ENDED}"),
-    }  # fmt: skip
+        ("runs", ENDED),
+        ("texts", f"text of {ENDED}"),
+        ("stages", f"{ENDED} detect"),
+        ("effects", f"{ENDED} hook 1"),
+        ("clauses", f"{ENDED} detect clause"),
+        ("events", f"{ENDED} 0"),
+        ("issued", f"page-{ENDED}"),
+        ("incidents", "3"),
+        ("evidence", "3"),
+        ("sender_keys", f"poll key-{ENDED}"),
+        ("silences", "1"),
+    }
     assert {one.at for one in ledger.decisions()} == {30.0}
     assert pruned(ledger, 99.0) == {("decisions", "4"), ("evidence", "4")}
     assert {run.id for run in ledger.runs()} == {RUN, NEIGHBOUR}
