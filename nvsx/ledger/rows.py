@@ -28,6 +28,14 @@ class Evidence(NamedTuple):
     payload: bytes = b""  # raw; the first 64 KiB are kept
 
 
+class Joined(NamedTuple):
+    """The run that was there before, to which an occasion belongs."""
+
+    runbook: str
+    node: str
+    incident_key: str
+
+
 class Admitted(NamedTuple):
     """The answer to an occasion. `run_id`: of the run that was started or queued, or of the one it belongs to."""
 
@@ -35,6 +43,7 @@ class Admitted(NamedTuple):
     run_id: str = ""
     incident: int = 0
     decision_id: int = 0
+    joined: Joined | None = None
 
 
 class RunRow(NamedTuple):

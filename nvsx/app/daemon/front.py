@@ -7,11 +7,11 @@ import platform
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
-from nvsx.admission import ATTACH, DUPLICATE, QUEUE, START
+from nvsx.admission import QUEUE, START
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.records import list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
-from nvsx.errors import EnvironmentUnusable, NvsxError
+from nvsx.errors import EnvironmentUnusable
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
 from nvsx.triggers.nodes import resolve
@@ -54,9 +54,12 @@ class Front:
 
         EnvironmentUnusable where that takes long; once they are known not to be there for the asking, nobody waits.
         """
+        looked = self._daemon.fleet.looked
+        if looked.is_set():
+            return
         try:
             async with asyncio.timeout(NODES_S):
-                await self._daemon.fleet.looked.wait()
+                await looked.wait()
         except TimeoutError:
             raise EnvironmentUnusable(_STARTING) from None
 
@@ -83,12 +86,8 @@ class Front:
     def _receipt(self, case: Case, admitted: Admitted) -> Receipt:
         verdict, occasion = admitted.decision.verdict, case.occasion
         runbook, node, key = occasion.runbook, occasion.node, ""
-        if verdict in (ATTACH, DUPLICATE) and admitted.run_id:
-            try:
-                row = self._daemon.tools.ledger.find(admitted.run_id)
-                runbook, node, key = row.runbook, row.node, row.incident_key
-            except NvsxError:
-                pass
+        if admitted.joined:
+            runbook, node, key = admitted.joined
         elif verdict in (START, QUEUE):
             key = incident_key_of(self._daemon.ground.cluster, node, runbook, str(case.trigger.get("incident_key", "")))
         return Receipt(verdict, admitted.decision.reason, admitted.run_id, key, runbook, node)

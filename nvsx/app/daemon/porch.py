@@ -47,7 +47,7 @@ class Porch:
 
     async def take(self, delivery: Delivery) -> Sequence[Receipt]:
         """What the front makes of it; EnvironmentUnusable, which is answered 503, where there is none yet."""
-        if self.reason == ASKING:
+        if self._front is None and self.reason == ASKING:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASKING_S):
                     await self._led.wait()
