@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from nvsx.admission import Occasion
-from nvsx.config import Silence
+from nvsx.admission import ATTACH, BY_HAND, DUPLICATE, IGNORE, REFUSE, START, Incident, Occasion
+from nvsx.config import Limits, Silence
 from nvsx.events import Note, RunEvent
 from nvsx.journal import (
     EffectEnded,
@@ -21,7 +21,8 @@ from nvsx.journal import (
     StageBegan,
     StageEnded,
 )
-from nvsx.ledger import Evidence, Ledger, NewRun, entries, keeping
+from nvsx.ledger import Evidence, Ledger, NewRun, admitting, entries, keeping
+from nvsx.ledger.rows import Joined
 
 if TYPE_CHECKING:
     import sqlite3
@@ -270,7 +271,7 @@ def pruned(ledger: Ledger, before: float) -> set[Row]:
 
 
 def test_what_is_pruned_is_older_than_told_and_over(ledger: Ledger) -> None:
-    late = Occasion("poll", 30.0, f"node-{ENDED}", "r", status="resolved", key=f"key-{ENDED}")
+    late = Occasion("poll", 26.0, f"node-{ENDED}", "r", status="resolved", key=f"key-{ENDED}")
     assert asyncio.run(ledger.admit(late, cluster="c")).incident == 3
     assert pruned(ledger, 10.0) == set(), "nothing is older"
     assert {table for table, _ in pruned(ledger, 25.0)} == {"decisions", "deliveries"}, "the run ended at 25"
@@ -287,7 +288,7 @@ def test_what_is_pruned_is_older_than_told_and_over(ledger: Ledger) -> None:
         ("sender_keys", f"poll key-{ENDED}"),
         ("silences", "1"),
     }
-    assert {one.at for one in ledger.decisions()} == {30.0}
+    assert {one.at for one in ledger.decisions()} == {26.0}
     assert pruned(ledger, 99.0) == {("decisions", "4"), ("evidence", "4")}
     assert {run.id for run in ledger.runs()} == {RUN, NEIGHBOUR}
 
@@ -295,3 +296,204 @@ def test_what_is_pruned_is_older_than_told_and_over(ledger: Ledger) -> None:
 def test_owners_of_nothing_are_forgotten(ledger: Ledger) -> None:
     ledger.write(lambda connection: keeping.prune(connection, 0.0, {f"owner of {RUN}"}))
     assert ledger.ask("SELECT id FROM owners") == [(f"owner of {RUN}",)]
+
+
+# what admission is told
+
+
+def gathered(directory: Path) -> Ledger:
+    """Incidents that differ in one thing each: cluster, node, runbook, key, page, whether they are over."""
+    opened = Ledger.open(directory)
+    for cluster, node, runbook, source, key in (
+        ("c", "n1", "r", "poll", "k1"),
+        ("c", "n1", "r", "hook", "k1"),
+        ("c", "n1", "other", "poll", "k2"),
+        ("c", "n2", "r", "poll", "k3"),
+        ("d", "n1", "r", "poll", "k1"),
+    ):
+        number = len(opened.runs()) + 1
+        begin(opened, f"run-{number}", cluster, node, runbook, source, key)
+        entry = EffectIntended(f"run-{number}", 12.0, "s", "hook", "h", "x", 1, "k", f"page-{number}")
+        opened.write(writes(entry))
+    opened.write(writes(RunEnded("run-1", 13.0, "pass", 0, 0)))
+    return opened
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[Ledger]:
+    opened = gathered(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def crowd_to_ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """One for all that only ask."""
+    opened = gathered(tmp_path_factory.mktemp("crowd"))
+    yield opened
+    opened.close()
+
+
+def begin(ledger: Ledger, run: str, cluster: str, node: str, runbook: str, source: str = BY_HAND, key: str = "") -> Any:
+    """Start a run whatever else goes on."""
+    occasion = Occasion(source, 11.0, node, runbook, key=key, delivery=f"{cluster}-{key}")
+    case = admitting.Case(occasion, cluster, Evidence("said"), NewRun(run, runbook, "text", node), "", ())
+    return ledger.write(lambda connection: admitting.begin_by_hand(connection, case, force=True))
+
+
+def memory_of(ledger: Ledger, cluster: str, ask: Callable[[admitting.SqlMemory], Any]) -> Any:
+    found = ledger.write(lambda connection: ask(admitting.SqlMemory(connection, cluster)))
+    return found.run_id if isinstance(found, Incident) else found
+
+
+@pytest.mark.parametrize(
+    ("cluster", "ask", "expected"),
+    [
+        ("c", lambda m: m.latest("n1", "r"), "run-2"),
+        ("c", lambda m: m.latest("n1", "other"), "run-3"),
+        ("c", lambda m: m.latest("n2", "r"), "run-4"),
+        ("d", lambda m: m.latest("n1", "r"), "run-5"),
+        ("c", lambda m: m.latest("n2", "other"), None),
+        ("d", lambda m: m.latest("n2", "r"), None),
+        ("c", lambda m: m.on_node("n1"), "run-3"),
+        ("c", lambda m: m.on_node("n2"), "run-4"),
+        ("d", lambda m: m.on_node("n1"), "run-5"),
+        ("d", lambda m: m.on_node("n2"), None),
+        ("c", lambda m: m.with_key("poll", "k1"), "run-1"),
+        ("c", lambda m: m.with_key("hook", "k1"), "run-2"),
+        ("c", lambda m: m.with_key("poll", "k2"), "run-3"),
+        ("d", lambda m: m.with_key("poll", "k1"), "run-5"),
+        ("d", lambda m: m.with_key("hook", "k1"), None),
+        ("c", lambda m: m.issued("page-2"), "run-2"),
+        ("d", lambda m: m.issued("page-2"), "run-2"),  # a page is nvsx's own, whichever cluster it speaks of
+        ("c", lambda m: m.issued("page-9"), None),
+        ("c", lambda m: m.answered("poll", "c-k1"), "run-1"),
+        ("c", lambda m: m.answered("hook", "c-k1"), "run-2"),
+        ("c", lambda m: m.answered("hook", "c-k2"), None),
+        ("c", lambda m: m.active("r"), 2),
+        ("c", lambda m: m.active("other"), 1),
+        ("d", lambda m: m.active("r"), 1),
+        ("d", lambda m: m.active("other"), 0),
+        ("c", lambda m: m.waiting(), 3),
+        ("d", lambda m: m.waiting(), 1),
+        ("e", lambda m: m.waiting(), 0),
+    ],
+)
+def test_admission_is_told_of_its_own_cluster_node_runbook_and_sender(
+    crowd_to_ask: Ledger, cluster: str, ask: Callable[[admitting.SqlMemory], Any], expected: object
+) -> None:
+    assert memory_of(crowd_to_ask, cluster, ask) == expected
+
+
+def test_a_node_that_is_well_again_has_its_older_incident_open(crowd: Ledger) -> None:
+    crowd.write(lambda connection: keeping.close_incident(connection, 3, 20.0))
+    assert memory_of(crowd, "c", lambda memory: memory.on_node("n1")) == "run-2"
+    crowd.write(lambda connection: keeping.close_incident(connection, 2, 20.0))
+    assert memory_of(crowd, "c", lambda memory: memory.on_node("n1")) is None
+    assert memory_of(crowd, "c", lambda memory: memory.latest("n1", "r")) == "run-2"
+
+
+def test_a_new_incident_ends_the_older_one_of_its_node_and_runbook_only(crowd: Ledger) -> None:
+    assert {one.run_id for one in crowd.incidents()} == {"run-2", "run-3", "run-4", "run-5"}
+    begin(crowd, "run-6", "c", "n1", "r")
+    assert {one.run_id for one in crowd.incidents()} == {"run-3", "run-4", "run-5", "run-6"}
+    closed = {one.run_id: one.closed for one in crowd.incidents(open=False)}
+    crowd.write(lambda connection: connection.execute("UPDATE incidents SET closed = 5 WHERE run_id = 'run-2'"))
+    begin(crowd, "run-7", "c", "n1", "r")
+    assert closed["run-2"] == 11.0
+    again = {one.run_id: one.closed for one in crowd.incidents(open=False)}
+    assert (again["run-2"], again["run-6"]) == (5.0, 11.0), "what was over stays over since then"
+
+
+def test_a_silence_made_by_command_holds_until_its_end_or_removal(crowd: Ledger) -> None:
+    def standing(now: float) -> list[str]:
+        found = crowd.write(lambda connection: admitting.standing_silences(connection, now))
+        return [one.why for one in found]
+
+    for why, until in (("a", 20.0), ("b", 30.0), ("c", 40.0)):
+        crowd.write(lambda c, why=why, until=until: keeping.add_silence(c, Silence(until, why), 10.0))
+    crowd.write(lambda connection: keeping.remove_silence(connection, 2, 15.0))
+    assert standing(19.0) == ["a", "c"]
+    assert standing(20.0) == ["c"]
+    assert standing(40.0) == []
+
+
+def test_what_a_report_says_of_an_incident_is_newer_than_what_was_known(crowd: Ledger) -> None:
+    def hear(time: float, session: str, **facts: Any) -> Any:
+        occasion = Occasion("poll", time, "n2", "r", session=session, **facts)
+        return asyncio.run(crowd.admit(occasion, cluster="c", run=NewRun("x", "r", "text", "n2")))
+
+    assert hear(50.0, "q1").incident == 4
+    assert hear(40.0, "q2").incident == 4  # late
+    assert hear(60.0, "q1", elsewhere="prod-b").incident == 0
+    (incident,) = crowd.incidents(node="n2")
+    assert (incident.news, incident.session, incident.evidence) == (50.0, "q1", 3)
+    assert {one.news for one in crowd.incidents()} == {11.0, 50.0}
+
+
+def test_a_key_follows_the_incident_it_was_last_told_with(crowd: Ledger) -> None:
+    begin(crowd, "run-6", "c", "n2", "r", "poll", "k1")
+    assert memory_of(crowd, "c", lambda memory: memory.with_key("poll", "k1")) == "run-6"
+    assert memory_of(crowd, "c", lambda memory: memory.answered("poll", "c-k1")) == "run-1", "an answer stays as it was"
+
+
+def test_of_very_many_reports_only_the_first_are_kept(crowd: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admitting, "REPORTS_KEPT", 3)
+    monkeypatch.setattr(admitting, "PAYLOADS_KEPT", 2)
+
+    def hear() -> Any:
+        new, said = NewRun("x", "r", "text", "n2"), Evidence("said", b"raw")
+        return asyncio.run(crowd.admit(Occasion("poll", 50.0, "n2", "r"), cluster="c", run=new, evidence=said))
+
+    found = [hear() for _ in range(3)]
+    assert [bool(one.decision_id) for one in found] == [True, True, False]
+    assert [one.decision.verdict for one in found] == [ATTACH] * 3
+    assert [one.payload for one in crowd.evidence(incident=4)] == [b"", b"raw", b""]
+    assert [len(crowd.decisions(run_id="run-4")), crowd.incidents(node="n2")[0].evidence] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("facts", "room", "verdict"),
+    [
+        ({"node": "n9"}, 0, REFUSE),
+        ({"node": "n9", "elsewhere": "prod-b"}, 9, IGNORE),
+        ({"node": "n9"}, 9, START),
+        ({"node": "n2"}, 0, ATTACH),
+    ],
+)
+def test_only_a_refusal_is_not_remembered_as_the_answer(
+    crowd: Ledger, facts: dict[str, Any], room: int, verdict: str
+) -> None:
+    """Who is refused is asked to come again: the same delivery is then judged anew."""
+
+    def hear() -> Any:
+        occasion = Occasion("poll", 50.0, runbook="r", delivery="d", **facts)
+        new = NewRun("x", "r", "text", facts["node"])
+        return asyncio.run(crowd.admit(occasion, Limits(max_waiting=room), cluster="c", run=new))
+
+    first, second = hear(), hear()
+    assert first.decision.verdict == verdict
+    assert second.decision.verdict == (REFUSE if verdict == REFUSE else DUPLICATE)
+    assert second.run_id == first.run_id
+    assert len(crowd.decisions()) == 7, "and each is written down"
+
+
+def test_who_is_told_of_a_run_by_hand_is_no_evidence(crowd: Ledger) -> None:
+    def ask(force: bool, run: str) -> Any:
+        occasion = Occasion(BY_HAND, 50.0, "n2", "r", key="k9")
+        case = admitting.Case(occasion, "c", Evidence("asked"), NewRun(run, "r", "text", "n2"), "", ())
+        return crowd.write(lambda connection: admitting.begin_by_hand(connection, case, force=force))
+
+    told = ask(False, "x")
+    assert (told.decision.verdict, told.run_id, told.joined) == (ATTACH, "run-4", Joined("r", "n2", "page-4"))
+    assert told.decision_id
+    assert len(crowd.evidence(incident=4)) == 1
+    assert memory_of(crowd, "c", lambda memory: memory.with_key(BY_HAND, "k9")) is None
+    started = ask(True, "x")
+    assert (started.decision.verdict, started.joined) == (START, None)
+    assert len(crowd.evidence(incident=started.incident)) == 1
+
+
+def test_what_would_start_and_names_no_run_is_refused_loudly(crowd: Ledger) -> None:
+    with pytest.raises(ValueError, match="r may start, but no run was given"):
+        asyncio.run(crowd.admit(Occasion("poll", 50.0, "n9", "r"), cluster="c"))

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     import argparse
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LEDGER_TESTS = tuple(f"tests/test_{name}.py" for name in ("ledger", "ledger_rows", "recovery", "admission_model"))
+LEDGER_TESTS = tuple(
+    f"tests/test_{name}.py"
+    for name in ("ledger", "ledger_rows", "ledger_writer", "owning", "recovery", "admission_model")
+)
 MODULES: dict[str, tuple[str, ...]] = {
     "nvsx/admission.py": ("tests/test_admission.py", "tests/test_admission_model.py"),
     "nvsx/triggers/signatures.py": ("tests/test_signatures.py",),
