@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tests.trust.operators import Mutant
 
 _NUMBERED = "SQLite numbers every row that it inserts from 1: what stands for no number is there for the type checker"
@@ -24,7 +22,6 @@ def reason(mutant: Mutant) -> str:
     return REASONS.get((mutant.module, mutant.where, mutant.what), "")
 
 
-def unknown(everything: Iterable[Mutant], modules: set[str]) -> list[tuple[str, str, str]]:
+def unknown(known: set[tuple[str, str, str]], modules: set[str]) -> list[tuple[str, str, str]]:
     """Lines of the table that are about no mutant any more: the code went on without them."""
-    known = {(mutant.module, mutant.where, mutant.what) for mutant in everything}
     return [key for key in REASONS if key[0] in modules and key not in known]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.trust import equivalents
 from tests.trust.operators import Mutant, mutants, unchanged
+from tests.trust.trials import HANGS
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +42,10 @@ MODULES: dict[str, tuple[str, ...]] = {
 
 REQUIRED = 0.9
 _PATIENCE_S = 300.0  # of one trial; a single test that hangs is ended much sooner
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 class Unsound(Exception):
@@ -65,7 +70,7 @@ class Known(NamedTuple):
         able = near | self.starters
         for line in range(mutant.within[0], mutant.within[1] + 1):
             able |= set(lines.get(line, ()))
-        ours = [one for one in self.times if one in able and one.partition("::")[0] in MODULES[mutant.module]]
+        ours = [one for one in self.times if one in able and _file(one) in MODULES[mutant.module]]
         return sorted(ours, key=lambda one: (one not in near, self.times[one]))
 
 
@@ -82,7 +87,6 @@ class Copy:
     def __init__(self, directory: Path, seed: int) -> None:
         self.root = directory / "checkout"
         self.seed = seed
-        self.test_s = 60.0  # a test that takes longer hangs
         directory.chmod(0o755)  # some tests read what they made as another user
         ignored = shutil.ignore_patterns(".*", "__pycache__", "*.pyz", "*.egg-info", "build", "dist")
         shutil.copytree(CHECKOUT, self.root, ignore=ignored, symlinks=True)
@@ -127,22 +131,25 @@ class Copy:
 
     def attempt(self, mutant: Mutant, known: Known) -> Verdict:
         order = known.order(mutant)
-        if not order:
-            return Verdict(mutant)
+        first = [one for one in order if _file(one) == _file(order[0])]  # most end here, and only one file is imported
         self._put(mutant.module, mutant.text)
         try:
-            found = self._ask(sorted({one.partition("::")[0] for one in order}), order, mutant.module)
-            if found["code"] == 1:
-                return Verdict(mutant, found["failed"] or order[0], found["error"])
-            if found["code"] != 0:
-                return Verdict(mutant, broken=found["error"] or f"pytest ended with {found['code']}")
+            for tests in (first, [one for one in order if one not in first]):
+                if not tests:
+                    continue
+                limits = {one: 8 + 5 * known.times[one] for one in tests}  # what takes longer hangs
+                found = self._ask(sorted({_file(one) for one in tests}), limits, mutant.module)
+                if found["code"] == 1:
+                    return Verdict(mutant, found["failed"] or tests[0], found["error"])
+                if found["code"] != 0:
+                    return Verdict(mutant, broken=found["error"] or f"pytest ended with {found['code']}")
             return Verdict(mutant)
         finally:
             self._put(mutant.module, self._real[mutant.module])
 
     def unreliable(self, tests: list[str]) -> str:
         """The first of these tests that fails although nothing is changed, "" if none does."""
-        found = self._ask(sorted({test.partition("::")[0] for test in tests}), tests)
+        found = self._ask(sorted({_file(test) for test in tests}), dict.fromkeys(tests, _PATIENCE_S))
         return str(found["failed"]) if found["code"] else ""
 
     def _put(self, module: str, text: str) -> None:
@@ -159,18 +166,22 @@ class Copy:
         return found
 
     def _ask(
-        self, files: list[str], order: list[str] | None = None, module: str = "", lines_of: list[str] | None = None
+        self,
+        files: list[str],
+        limits: dict[str, float] | None = None,
+        module: str = "",
+        lines_of: list[str] | None = None,
     ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "files": files,
-            "order": order,
+            "limits": limits,
             "module": module,
             "lines_of": lines_of or [],
             "seed": self.seed,
         }
         assert self._server.stdin
         assert self._server.stdout
-        request |= {"test_s": self.test_s, "patience_s": _PATIENCE_S}
+        request["patience_s"] = _PATIENCE_S
         print(json.dumps(request), file=self._server.stdin, flush=True)
         answer: dict[str, Any] = json.loads(self._server.stdout.readline())
         return answer
@@ -181,7 +192,7 @@ def measure(count: int, args: argparse.Namespace) -> dict[str, object]:
     wanted = {module for module in MODULES if not args.only or args.only in module}
     everything = [one for module in sorted(wanted) for one in mutants(module, (CHECKOUT / module).read_text("utf-8"))]
     same = [one for one in everything if equivalents.reason(one)]
-    if unknown := equivalents.unknown(everything, wanted):
+    if unknown := equivalents.unknown({(one.module, one.where, one.what) for one in everything}, wanted):
         raise Unsound(f"listed as equivalent, and no such mutant: {unknown}")
     open_ones = [one for one in everything if not equivalents.reason(one)]
     drawn = random.Random(args.seed).sample(open_ones, min(count, len(open_ones)))
@@ -203,7 +214,6 @@ def _tried(drawn: list[Mutant], files: list[str], directory: Path, args: argpars
         for copy in copies[1:]:
             copy.warm(files)
         for copy in copies:
-            copy.test_s = max(10.0, 5 * max(known.times.values()))
             free.put(copy)
 
         def attempt(mutant: Mutant) -> Verdict:
@@ -243,6 +253,7 @@ def _figures(verdicts: list[Verdict]) -> dict[str, object]:
         "tried": len(valid),
         "killed": len(killed),
         "ratio": round(len(killed) / max(1, len(valid)), 3),
+        "of these because a test hung": sum(one.error == HANGS for one in killed),
         "of these by an assertion": sum(one.error in ("AssertionError", "Failed") for one in killed),
         "without sense (not counted)": len(verdicts) - len(valid),
         "killed in": {module: f"{killed_of[module]} of {count}" for module, count in sorted(by_module.items())},

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 _TURNED: dict[type[ast.AST], type[Any]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -36,23 +34,48 @@ class Mutant(NamedTuple):
         return f"{self.module}:{self.line} {self.where}: {self.what}"
 
 
+class Edit(NamedTuple):
+    """Something else at one place of a node, or of a list of nodes."""
+
+    holder: Any
+    place: str | int
+    new: Any
+
+    def swap(self) -> Edit:
+        """Make it, and return what takes it back."""
+        if isinstance(self.place, int):
+            old, self.holder[self.place] = self.holder[self.place], self.new
+        else:
+            old = getattr(self.holder, self.place)
+            setattr(self.holder, self.place, self.new)
+        return Edit(self.holder, self.place, old)
+
+
 class Change(NamedTuple):
     line: int
     within: tuple[int, int]
     where: str
     what: str
-    make: Callable[[], object]
+    edit: Edit
+
+
+Edits = Iterator[tuple[str, Edit]]
 
 
 def mutants(module: str, source: str) -> list[Mutant]:
     """Every mutant of a module."""
+    tree = ast.parse(source)
     found = []
-    for number in range(sum(1 for _ in _changes(ast.parse(source)))):
-        tree = ast.parse(source)
-        change = next(each for position, each in enumerate(_changes(tree)) if position == number)
-        change.make()
+    for change in list(_changes(tree)):
+        back = change.edit.swap()
         found.append(Mutant(module, change.line, change.within, change.where, change.what, unchanged(tree)))
+        back.swap()
     return found
+
+
+def keys(module: str, source: str) -> set[tuple[str, str, str]]:
+    """(module, function, change) of every mutant."""
+    return {(module, change.where, change.what) for change in _changes(ast.parse(source))}
 
 
 def unchanged(tree: ast.Module) -> str:
@@ -64,8 +87,8 @@ def _changes(tree: ast.AST, where: str = "", line: int = 0, within: tuple[int, i
     """Each change that can be made within functions. What stands outside is data, which tests import and agree with."""
     inside = bool(where) and not isinstance(tree, ast.ClassDef)
     if inside:
-        for what, make in (*_conditions(tree), *_values(tree), *_omissions(tree, where)):
-            yield Change(line, within, where, what, make)
+        for what, edit in (*_conditions(tree), *_values(tree), *_omissions(tree, where)):
+            yield Change(line, within, where, what, edit)
     for node in ast.iter_child_nodes(tree):
         at = getattr(node, "lineno", line)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -84,30 +107,22 @@ def _says_nothing(node: ast.AST, within: ast.AST) -> bool:
     return isinstance(node, ast.arguments) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
-def _conditions(node: ast.AST) -> Iterator[tuple[str, Callable[[], object]]]:
+def _conditions(node: ast.AST) -> Edits:
     if isinstance(node, ast.Compare):
         for position, op in enumerate(node.ops):
             if turned := _TURNED.get(type(op)):
-                make = lambda position=position, turned=turned: node.ops.__setitem__(position, turned())  # noqa: E731
-                yield f"{ast.unparse(node)}: {turned.__name__}", make
+                yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node.ops, position, turned())
     elif isinstance(node, ast.If | ast.IfExp | ast.While) and not _is_turned_anyway(node.test):
-        test = node.test
-        yield f"not ({ast.unparse(test)})", lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), test))
+        yield f"not ({ast.unparse(node.test)})", Edit(node, "test", ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        operand = node.operand
-        yield f"{ast.unparse(node)}: without not", lambda: setattr(node, "operand", ast.UnaryOp(ast.Not(), operand))
+        yield f"{ast.unparse(node)}: without not", Edit(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
     elif isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and not _joins_text(node):
         if turned := _TURNED.get(type(node.op)):
-            yield f"{ast.unparse(node)}: {turned.__name__}", lambda: setattr(node, "op", turned())
+            yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node, "op", turned())
     elif isinstance(node, ast.comprehension):
         for position, test in enumerate(node.ifs):
-            if _is_turned_anyway(test):
-                continue
-            what = f"not ({ast.unparse(test)})"
-            yield (
-                what,
-                lambda position=position, test=test: node.ifs.__setitem__(position, ast.UnaryOp(ast.Not(), test)),
-            )
+            if not _is_turned_anyway(test):
+                yield f"not ({ast.unparse(test)})", Edit(node.ifs, position, ast.UnaryOp(ast.Not(), test))
 
 
 def _is_turned_anyway(test: ast.expr) -> bool:
@@ -127,17 +142,17 @@ def _joins_text(node: ast.AST) -> bool:
     )
 
 
-def _values(node: ast.AST) -> Iterator[tuple[str, Callable[[], object]]]:
+def _values(node: ast.AST) -> Edits:
     if not isinstance(node, ast.Constant):
         return
     value = node.value
     if isinstance(value, bool):
-        yield f"not {value}", lambda: setattr(node, "value", not value)
+        yield f"not {value}", Edit(node, "value", not value)
     elif isinstance(value, int | float):
-        yield f"{value} + 1", lambda: setattr(node, "value", value + 1)
+        yield f"{value} + 1", Edit(node, "value", value + 1)
     elif isinstance(value, str):
         for what, text in sql_changes(value):
-            yield what, lambda text=text: setattr(node, "value", text)  # type: ignore[misc]
+            yield what, Edit(node, "value", text)
 
 
 def sql_changes(sql: str) -> Iterator[tuple[str, str]]:
@@ -155,15 +170,14 @@ def sql_changes(sql: str) -> Iterator[tuple[str, str]]:
             )
 
 
-def _omissions(node: ast.AST, where: str) -> Iterator[tuple[str, Callable[[], object]]]:
+def _omissions(node: ast.AST, where: str) -> Edits:
     """Statements of every body that can be left out without leaving a name unknown."""
     for field in ("body", "orelse", "finalbody"):
         body = getattr(node, field, None)
         if isinstance(body, list):
             for position, statement in enumerate(body):
                 if _can_be_left_out(statement, where):
-                    make = lambda body=body, position=position: body.__setitem__(position, ast.Pass())  # noqa: E731
-                    yield f"without {ast.unparse(statement)[:70]}", make
+                    yield f"without {ast.unparse(statement)[:70]}", Edit(body, position, ast.Pass())
 
 
 def _can_be_left_out(statement: ast.stmt, where: str) -> bool:

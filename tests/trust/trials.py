@@ -17,24 +17,19 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hypothesis.stateful  # with pytest, most of the time that a test process needs to start
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# That a story fails is enough here; and what one mutant taught must not kill another.
-hypothesis.settings.register_profile(
-    "trial", phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate), database=None
-)
-hypothesis.settings.load_profile("trial")
+HANGS = "hangs"
 
 
 class Watcher:
     """Runs the wanted tests in the order asked for, and notes what failed first, how long each took, what it ran."""
 
-    def __init__(self, order: list[str] | None, lines_of: list[str]) -> None:
-        self.order = order
+    def __init__(self, limits: dict[str, float] | None, lines_of: list[str]) -> None:
+        self.limits = limits
         self.now = self.failed = self.error = ""
         self.times: dict[str, float] = {}
         self.starters: set[str] = set()  # tests that start processes, whose lines are not seen
@@ -47,9 +42,11 @@ class Watcher:
             self.coverage.start()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        if self.order is not None:
-            places = {name: place for place, name in enumerate(self.order)}
+        if self.limits is not None:
+            places = {name: place for place, name in enumerate(self.limits)}
             items[:] = sorted((one for one in items if one.nodeid in places), key=lambda one: places[one.nodeid])
+            for item in items:
+                item.add_marker(pytest.mark.timeout(self.limits[item.nodeid]))
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -67,6 +64,8 @@ class Watcher:
         if outcome.get_result().failed and not self.failed:  # type: ignore[attr-defined]
             self.failed = item.nodeid
             self.error = call.excinfo.typename if call.excinfo else ""
+            if call.excinfo and "Timeout" in str(call.excinfo.value)[:40]:
+                self.error = HANGS
 
     def _audit(self, event: str, _: object) -> None:
         if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
@@ -82,7 +81,10 @@ class Watcher:
 
 
 def tried(request: dict[str, Any]) -> dict[str, Any]:
-    """Answer one request: {files, order, module, lines_of, seed, test_s, patience_s}."""
+    """Answer one request: {files, limits, module, lines_of, seed, patience_s}.
+
+    `limits` are the tests to run, in order, with the seconds that each may take; None: all.
+    """
     source, target = os.pipe()
     child = os.fork()
     if not child:
@@ -99,7 +101,7 @@ def tried(request: dict[str, Any]) -> dict[str, Any]:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    found: dict[str, Any] = json.loads(told) if told.endswith(b"\n") else {"code": 1, "failed": "", "error": "no end"}
+    found: dict[str, Any] = json.loads(told) if told.endswith(b"\n") else {"code": 1, "failed": "", "error": HANGS}
     return found
 
 
@@ -120,7 +122,7 @@ def _child(request: dict[str, Any], target: int) -> None:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    watcher = Watcher(request["order"], request["lines_of"])
+    watcher = Watcher(request["limits"], request["lines_of"])
     if request["module"]:
         name = request["module"].removesuffix(".py").replace("/", ".")
         try:
@@ -129,7 +131,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"code": -1, "failed": "", "error": traceback.format_exc()}
         if not Path(str(module.__file__)).is_relative_to(Path.cwd()):
             return {"code": -1, "failed": "", "error": f"{module.__file__} is not the copy's"}
-    options = ["-x", "-q", "-n0", f"--timeout={request['test_s']}", f"--hypothesis-seed={request['seed']}"]
+    options = ["-x", "-q", "-n0", f"--hypothesis-seed={request['seed']}"]
     code = pytest.main(
         [*options, f"--basetemp={Path.cwd().parent / 'pytest-tmp'}", *request["files"]], plugins=[watcher]
     )
@@ -138,6 +140,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    import hypothesis.stateful  # with pytest, most of the time that a test process needs to start
+
+    # That a story fails is enough here; and what one mutant taught must not kill another.
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("trial", phases=phases, database=None)
+    hypothesis.settings.load_profile("trial")
     for line in sys.stdin:
         print(json.dumps(tried(json.loads(line))), flush=True)
 
