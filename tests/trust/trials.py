@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HANGS = "hangs"
+PLUGINS = ("pytest_timeout", "_hypothesis_pytestplugin")
+"""Those that the tests need; others that happen to be installed cost more than most tests."""
 
 
 class Watcher:
@@ -131,7 +133,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             return {"code": -1, "failed": "", "error": traceback.format_exc()}
         if not Path(str(module.__file__)).is_relative_to(Path.cwd()):
             return {"code": -1, "failed": "", "error": f"{module.__file__} is not the copy's"}
-    options = ["-x", "-q", "-n0", f"--hypothesis-seed={request['seed']}"]
+    options = ["-x", "-q", f"--hypothesis-seed={request['seed']}", *(f"-p{plugin}" for plugin in PLUGINS)]
     code = pytest.main(
         [*options, f"--basetemp={Path.cwd().parent / 'pytest-tmp'}", *request["files"]], plugins=[watcher]
     )
@@ -140,8 +142,11 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    import hypothesis.stateful  # with pytest, most of the time that a test process needs to start
+    import hypothesis.stateful
 
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in ("asyncio", "sqlite3", "jsonschema", "yaml", *PLUGINS):  # most of the time that a test needs to start
+        importlib.import_module(name)
     # That a story fails is enough here; and what one mutant taught must not kill another.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("trial", phases=phases, database=None)
