@@ -431,6 +431,16 @@ def test_what_a_report_says_of_an_incident_is_newer_than_what_was_known(crowd: L
     assert {one.news for one in crowd.incidents()} == {11.0, 50.0}
 
 
+def test_what_a_cooldown_ignores_is_no_news_of_the_incident_that_was(crowd: Ledger) -> None:
+    crowd.write(writes(RunEnded("run-4", 20.0, "pass", 0, 0)))
+    crowd.write(lambda connection: keeping.close_incident(connection, 4, 21.0))
+    before = crowd.incidents(open=False, node="n2")
+    occasion = Occasion("poll", 50.0, "n2", "r", session="q1", cooldown_s=100.0)
+    told = asyncio.run(crowd.admit(occasion, cluster="c", run=NewRun("x", "r", "text", "n2")))
+    assert (told.decision.verdict, told.incident) == (IGNORE, 4)
+    assert crowd.incidents(open=False, node="n2") == before
+
+
 def test_a_key_follows_the_incident_it_was_last_told_with(crowd: Ledger) -> None:
     begin(crowd, "run-6", "c", "n2", "r", "poll", "k1")
     assert memory_of(crowd, "c", lambda memory: memory.with_key("poll", "k1")) == "run-6"

@@ -115,7 +115,7 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
         if case.run is None:
             raise ValueError(f"{occasion.runbook} may start, but no run was given")
         run_id, incident = _open(connection, case, case.run, decision)
-    elif decision.verdict == ATTACH and incident:
+    elif decision.verdict == ATTACH:
         connection.execute(
             "UPDATE incidents SET news = max(news, ?), session = CASE session WHEN '' THEN ? ELSE session END"
             " WHERE id = ?",
