@@ -32,7 +32,8 @@ def changed(body: str) -> set[str]:
     [
         ("return a < b <= c", {"return a <= b <= c", "return a < b < c"}),
         ("return a is None", {"return a is not None"}),
-        ("return a and b", {"return a or b"}),
+        ("return a and b and c", {"return a or b or c", "return b and c", "return a and c", "return a and b"}),
+        ("return a or (b := c) or b", {"return a and (b := c) and b", "return (b := c) or b", "return a or (b := c)"}),
         ("return not a", {"return not not a"}),
         ("return a + 1", {"return a - 1", "return a + 2"}),
         ("return 'a' + b", set()),

@@ -129,7 +129,7 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
     written = 0
     if _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
-    joined = _joined(connection, run_id) if run_id and decision.verdict in (ATTACH, DUPLICATE) else None
+    joined = _joined(connection, run_id) if decision.verdict in (ATTACH, DUPLICATE) else None
     return Admitted(decision, run_id, incident, written, joined)
 
 

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 _NUMBERED = "SQLite numbers every row that it inserts from 1: what stands for no number is there for the type checker"
 
 REASONS: dict[tuple[str, str, str], str] = {
-    ("nvsx/ledger/keeping.py", "add_silence", "0 + 1"): _NUMBERED,
-    ("nvsx/ledger/admitting.py", "_open", "0 + 1"): _NUMBERED,
-    ("nvsx/ledger/admitting.py", "_keep_decision", "0 + 1"): _NUMBERED,
     ("nvsx/ledger/owning.py", "Owner.__init__", "6 + 1"): "a random name with one more byte is as random as needed",
+    **{
+        (f"nvsx/ledger/{module}.py", function, change): _NUMBERED
+        for module, function in (("keeping", "add_silence"), ("admitting", "_open"), ("admitting", "_keep_decision"))
+        for change in ("0 + 1", "made.lastrowid or 0: without 0")
+    },
 }
 """(module, function, change) -> why it is the same program."""
 

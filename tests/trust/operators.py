@@ -87,7 +87,7 @@ def _changes(tree: ast.AST, where: str = "", line: int = 0, within: tuple[int, i
     """Each change that can be made within functions. What stands outside is data, which tests import and agree with."""
     inside = bool(where) and not isinstance(tree, ast.ClassDef)
     if inside:
-        for what, edit in (*_conditions(tree), *_values(tree), *_omissions(tree, where)):
+        for what, edit in (*_conditions(tree), *_operators(tree), *_values(tree), *_omissions(tree, where)):
             yield Change(line, within, where, what, edit)
     for node in ast.iter_child_nodes(tree):
         at = getattr(node, "lineno", line)
@@ -114,15 +114,24 @@ def _conditions(node: ast.AST) -> Edits:
                 yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node.ops, position, turned())
     elif isinstance(node, ast.If | ast.IfExp | ast.While) and not _is_turned_anyway(node.test):
         yield f"not ({ast.unparse(node.test)})", Edit(node, "test", ast.UnaryOp(ast.Not(), node.test))
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield f"{ast.unparse(node)}: without not", Edit(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
-    elif isinstance(node, ast.BoolOp | ast.BinOp | ast.AugAssign) and not _joins_text(node):
-        if turned := _TURNED.get(type(node.op)):
-            yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node, "op", turned())
     elif isinstance(node, ast.comprehension):
         for position, test in enumerate(node.ifs):
             if not _is_turned_anyway(test):
                 yield f"not ({ast.unparse(test)})", Edit(node.ifs, position, ast.UnaryOp(ast.Not(), test))
+
+
+def _operators(node: ast.AST) -> Edits:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield f"{ast.unparse(node)}: without not", Edit(node, "operand", ast.UnaryOp(ast.Not(), node.operand))
+    elif isinstance(node, ast.BoolOp):
+        yield f"{ast.unparse(node)}: {_TURNED[type(node.op)].__name__}", Edit(node, "op", _TURNED[type(node.op)]())
+        for position, part in enumerate(node.values):
+            if not any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(part)):  # others would know no name
+                rest = [*node.values[:position], *node.values[position + 1 :]]
+                yield f"{ast.unparse(node)}: without {ast.unparse(part)}", Edit(node, "values", rest)
+    elif isinstance(node, ast.BinOp | ast.AugAssign) and not _joins_text(node):
+        if turned := _TURNED.get(type(node.op)):
+            yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node, "op", turned())
 
 
 def _is_turned_anyway(test: ast.expr) -> bool:
