@@ -127,6 +127,10 @@ JOURNAL: dict[str, tuple[Any, dict[tuple[str, str], dict[str, Any]]]] = {
             }
         },
     ),
+    "stage ends that never began": (
+        StageEnded(RUN, 30.0, "next", "skipped", "not needed", False, 0.0, 30.0),
+        {("stages", "run-1 next"): {"began": 0.0, "ended": 30.0, "status": "skipped", "reason": "not needed"}},
+    ),
     "hook is meant again": (
         EffectIntended(RUN, 30.0, "detect", "hook", "onSuccess", "x", 2, "hook", "page-run-1"),
         {("effects", "run-1 hook 2"): {"intended": 30.0}},

@@ -129,9 +129,9 @@ def _operators(node: ast.AST) -> Edits:
             if not any(isinstance(inner, ast.NamedExpr) for inner in ast.walk(part)):  # others would know no name
                 rest = [*node.values[:position], *node.values[position + 1 :]]
                 yield f"{ast.unparse(node)}: without {ast.unparse(part)}", Edit(node, "values", rest)
-    elif isinstance(node, ast.BinOp | ast.AugAssign) and not _joins_text(node):
-        if turned := _TURNED.get(type(node.op)):
-            yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node, "op", turned())
+    elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _TURNED and not _joins_text(node):
+        turned = _TURNED[type(node.op)]
+        yield f"{ast.unparse(node)}: {turned.__name__}", Edit(node, "op", turned())
 
 
 def _is_turned_anyway(test: ast.expr) -> bool:
