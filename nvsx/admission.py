@@ -168,9 +168,9 @@ def _admit(occasion: Occasion, memory: Memory, limits: Limits, *, stopping: bool
     latest = memory.latest(occasion.node, occasion.runbook)
     if latest and not latest.closed and not _is_new_session(occasion, latest):
         return Decision(ATTACH, "the incident is open", latest)
-    if latest and latest.closed and occasion.about and occasion.about <= latest.closed:
+    if latest and occasion.about and occasion.about <= latest.closed:
         return Decision(ATTACH, "it happened before the incident was closed", latest)
-    if latest and occasion.cooldown_s and latest.run_ended and occasion.time < latest.run_ended + occasion.cooldown_s:
+    if latest and occasion.cooldown_s and occasion.time < latest.run_ended + occasion.cooldown_s:
         left = latest.run_ended + occasion.cooldown_s - occasion.time
         return Decision(IGNORE, f"the runbook's cooldown lasts {left:.0f} s more", latest)
     if stopping:

@@ -90,6 +90,12 @@ def answer(memory: Remembered, silences: tuple[Silence, ...] = (), *, stopping: 
         (Remembered(CLOSED), {"about": 9_601.0}, START),
         (Remembered(CLOSED), {"cooldown_s": 600.0}, IGNORE),
         (Remembered(CLOSED), {"cooldown_s": 500.0}, START),
+        # a clock that was put back is no cooldown where there is none
+        (Remembered(CLOSED._replace(run_ended=NOW + 5)), {}, START),
+        # a cooldown counts from the end of a run, and this one has none yet
+        (Remembered(OPEN._replace(closed=9_600.0)), {"cooldown_s": 600.0}, START),
+        # replayed or not, an incident whose quarantine ended is over when the node is quarantined anew
+        (Remembered(ENDED), {"session": "s2", "about": 9_400.0}, START),
         (Remembered(CLOSED), {"cooldown_s": 400.0}, START),
         (Remembered(CLOSED), {"status": RESOLVED}, IGNORE),
         (Remembered(OPEN), {"status": RESOLVED}, ATTACH),
