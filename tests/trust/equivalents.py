@@ -11,6 +11,9 @@ _NUMBERED = "SQLite numbers every row that it inserts from 1: what stands for no
 
 REASONS: dict[tuple[str, str, str], str] = {
     ("nvsx/ledger/owning.py", "Owner.__init__", "6 + 1"): "a random name with one more byte is as random as needed",
+    ("nvsx/ledger/writer.py", "Writer._try", "without connection.execute('RELEASE job')"): (
+        "savepoints of one transaction may nest until its COMMIT: the same rows, with more memory meanwhile"
+    ),
     **{
         (f"nvsx/ledger/{module}.py", function, change): _NUMBERED
         for module, function in (("keeping", "add_silence"), ("admitting", "_open"), ("admitting", "_keep_decision"))
