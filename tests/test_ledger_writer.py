@@ -17,6 +17,7 @@ from nvsx.ledger import writer as writing
 from nvsx.ledger.opening import FILE
 from nvsx.ledger.writer import MOST_PER_COMMIT, Job, Writer
 from tests.rehearsing import CHECKOUT
+from tests.test_owning import open_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,6 +232,17 @@ def test_a_disk_that_fails_in_the_middle_fails_all_that_waits(writer: Writer, tm
     for one in told:
         assert "disk I/O error" in str(one.get(timeout=PATIENCE_S)[1])
     assert kept(tmp_path) == set()
+
+
+def test_a_closed_ledger_leaves_no_file_open(tmp_path: Path) -> None:
+    before = open_files()
+    ledger = Ledger.open(tmp_path)
+    ledger.write(noting("a"))
+    assert open_files() > before
+    ledger.close()
+    assert open_files() == before
+    assert not (tmp_path / f"{FILE}-wal").exists(), "the last to leave tidies up"
+    assert kept(tmp_path) == {"a"}
 
 
 LEAVING = """

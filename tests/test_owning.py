@@ -19,7 +19,7 @@ from tests.test_ledger import as_nobody
 
 
 def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+    return len(list(Path("/dev/fd").iterdir()))
 
 
 def owners(directory: Path) -> set[str]:
