@@ -59,7 +59,7 @@ class Incident(NamedTuple):
     node: str
     runbook: str
     run_id: str
-    opened: float
+    opened: float = 0.0
     closed: float = 0.0
     session: str = ""
     run_ended: float = 0.0
@@ -174,9 +174,9 @@ def _admit(occasion: Occasion, memory: Memory, limits: Limits, *, stopping: bool
     latest = memory.latest(occasion.node, occasion.runbook)
     if latest and not latest.closed and not _is_new_session(occasion, latest):
         return Decision(ATTACH, _ENDED if latest.run_ended else _UNDER_WAY, latest)
-    if latest and latest.closed and occasion.about and occasion.about <= latest.closed:
+    if latest and occasion.about and occasion.about <= latest.closed:
         return Decision(ATTACH, "it happened before the incident was closed", latest)
-    if latest and occasion.cooldown_s and latest.run_ended and occasion.time < latest.run_ended + occasion.cooldown_s:
+    if latest and occasion.cooldown_s and occasion.time < latest.run_ended + occasion.cooldown_s:
         left = latest.run_ended + occasion.cooldown_s - occasion.time
         return Decision(IGNORE, f"the runbook's cooldown lasts {left:.0f} s more", latest)
     if stopping:
@@ -203,4 +203,4 @@ def closes(incident: Incident, now: float, *, quarantined: bool | None) -> bool:
 
 
 def _named(run_id: str, occasion: Occasion) -> Incident | None:
-    return Incident(0, occasion.node, occasion.runbook, run_id, 0.0) if run_id else None
+    return Incident(0, occasion.node, occasion.runbook, run_id) if run_id else None

@@ -16,6 +16,7 @@ from nvsx.admission import (
     START,
     Incident,
     Occasion,
+    by_hand,
     closes,
     decide,
 )
@@ -85,8 +86,16 @@ def answer(memory: Remembered, silences: tuple[Silence, ...] = (), *, stopping: 
         (Remembered(CLOSED), {}, START),
         # replayed history starts nothing
         (Remembered(CLOSED), {"about": 9_550.0}, ATTACH),
+        (Remembered(CLOSED), {"about": 9_600.0}, ATTACH),
         (Remembered(CLOSED), {"about": 9_601.0}, START),
         (Remembered(CLOSED), {"cooldown_s": 600.0}, IGNORE),
+        (Remembered(CLOSED), {"cooldown_s": 500.0}, START),
+        # a clock that was put back is no cooldown where there is none
+        (Remembered(CLOSED._replace(run_ended=NOW + 5)), {}, START),
+        # a cooldown counts from the end of a run, and this one has none yet
+        (Remembered(OPEN._replace(closed=9_600.0)), {"cooldown_s": 600.0}, START),
+        # replayed or not, an incident whose quarantine ended is over when the node is quarantined anew
+        (Remembered(ENDED), {"session": "s2", "about": 9_400.0}, START),
         (Remembered(CLOSED), {"cooldown_s": 400.0}, START),
         (Remembered(CLOSED), {"status": RESOLVED}, IGNORE),
         (Remembered(OPEN), {"status": RESOLVED}, ATTACH),
@@ -113,6 +122,54 @@ def test_every_answer(memory: Remembered, more: dict[str, Any], expected: str) -
 def test_a_delivery_that_was_answered_names_its_run() -> None:
     decision = decide(occasion(delivery="d1"), Remembered(answered={("poll", "d1"): "run-9"}), Limits())
     assert decision.run_id == "run-9"
+    assert decision.incident
+    assert decision.incident.id == 0, "it is evidence of no incident once more"
+
+
+@pytest.mark.parametrize(
+    ("memory", "more", "reason"),
+    [
+        (Remembered(), {}, "code 79"),
+        (Remembered(), {"runbook": "", "why": "nothing answers"}, "nothing answers"),
+        (Remembered(), {"runbook": "", "why": ""}, "no runbook answers to it"),
+        (Remembered(), {"status": RESOLVED}, "resolved, and belongs to no incident that is known"),
+        (Remembered(), {"status": OTHER}, "no begin of an incident, and belongs to no incident that is known"),
+        (Remembered(CLOSED), {"cooldown_s": 600.0}, "the runbook's cooldown lasts 100 s more"),
+        (Remembered(active=2), {"max_concurrent": 2}, "2 runs of gpu-off-bus at a time"),
+        (Remembered(waiting=5), {}, "5 runs are waiting already"),
+        (Remembered(), {"elsewhere": "prod-b"}, "it is about the cluster prod-b"),
+    ],
+)
+def test_the_reason_says_what_decided(memory: Remembered, more: dict[str, Any], reason: str) -> None:
+    assert decide(occasion(**more), memory, Limits(max_waiting=5)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("memory", "force", "verdict", "reason"),
+    [
+        (Remembered(), False, START, "asked for by hand"),
+        (Remembered(OPEN), False, ATTACH, "a run of this runbook is under way on this node"),
+        (Remembered(OPEN), True, START, "asked for by hand, though one is under way"),
+        (Remembered(ENDED), False, START, "asked for by hand"),
+        (Remembered(CLOSED), False, START, "asked for by hand"),
+        # closed by a newer one while its run still goes
+        (Remembered(OPEN._replace(closed=9_600.0)), False, START, "asked for by hand"),
+        # machines wait for room and for cooldowns, a person does not
+        (Remembered(CLOSED, waiting=5, active=5), False, START, "asked for by hand"),
+    ],
+)
+def test_a_person_is_only_told_of_a_run_that_is_under_way(
+    memory: Remembered, verdict: str, reason: str, *, force: bool
+) -> None:
+    asked = occasion(cooldown_s=600.0, max_concurrent=1)
+    decision = by_hand(asked, memory, force=force)
+    assert (decision.verdict, decision.reason) == (verdict, reason)
+    assert decision.incident == (memory.incident if verdict == ATTACH else None)
+
+
+def test_a_run_without_a_node_belongs_to_no_incident() -> None:
+    nowhere = OPEN._replace(node="")
+    assert by_hand(occasion(node=""), Remembered(nowhere), force=False).verdict == START
 
 
 def test_who_is_told_of_an_open_incident_hears_whether_its_run_goes_on() -> None:

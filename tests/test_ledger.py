@@ -229,20 +229,25 @@ def test_events_are_followed_and_survive_the_wire(ledger: Ledger) -> None:
 
 
 def test_slow_disk_drops_events_and_counts_them(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = threading.Event()
+    busy, held = threading.Event(), threading.Event()
     settle = Writer.settle
 
     def slow(self: Writer) -> None:
+        busy.set()
         held.wait(10)
         settle(self)
 
     monkeypatch.setattr(Writer, "settle", slow)
     monkeypatch.setattr("nvsx.ledger.writer.MOST_LATER", 10)
+    assert ledger.events_lost == 0
     ledger._writer.submit(Job(lambda connection: None))
+    assert busy.wait(10)
     for number in range(100):
         ledger.remember_event(RunEvent(RUN, "c", number, 0.0, Note("record", "x")))
-    assert ledger.events_lost >= 80
+    assert ledger.events_lost == 90
     held.set()
+    ledger.write(lambda connection: None)
+    assert [seq for seq, _ in ledger.events(RUN)] == list(range(10))
 
 
 def test_who_waits_is_told_after_the_commit(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

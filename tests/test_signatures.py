@@ -70,10 +70,16 @@ def test_grafana_signs_with_and_without_a_time() -> None:
     stamp = "x-grafana-alerting-timestamp"
     assert verify(GRAFANA, {name: HEX}, BODY, NOW).ok
     assert verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + 299).ok
-    assert not verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + 301).ok
+    for away in (300, -300):
+        assert verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + away).ok
+    for away in (301, -301):
+        late = verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364847"}, BODY, NOW + away)
+        assert (late.ok, late.missing, late.reason) == (False, False, "signed 301 s away from now")
     assert not verify(GRAFANA_STAMPED, {name: STAMPED, stamp: "1787364848"}, BODY, NOW).ok
-    assert not verify(GRAFANA_STAMPED, {name: HEX}, BODY, NOW).ok
-    assert not verify(GRAFANA_STAMPED, {name: HEX, stamp: "²"}, BODY, NOW).ok
+    unstamped = verify(GRAFANA_STAMPED, {name: HEX}, BODY, NOW)
+    assert (unstamped.ok, unstamped.missing) == (False, True)
+    garbled = verify(GRAFANA_STAMPED, {name: HEX, stamp: "²"}, BODY, NOW)
+    assert (garbled.ok, garbled.missing) == (False, False)
 
 
 def test_a_token_a_password_and_a_plain_header() -> None:
@@ -86,6 +92,9 @@ def test_a_token_a_password_and_a_plain_header() -> None:
     basic = Auth("basic", [b"nvsx:pass word"])
     assert verify(basic, {"authorization": "Basic " + base64.b64encode(b"nvsx:pass word").decode()}, b"", NOW).ok
     assert not verify(basic, {"authorization": "Basic ***"}, b"", NOW).ok
+    spoilt = base64.b64encode(b"nvsx:pass word").decode().replace("n", "*n", 1)
+    assert spoilt.count("*") == 1
+    assert not verify(basic, {"authorization": f"Basic {spoilt}"}, b"", NOW).ok, "nearly base64 is not base64"
     plain = Auth("header", ["schlüssel".encode()], "X-Nvsx-Token")
     assert verify(plain, {"x-nvsx-token": "schlüssel"}, b"", NOW).ok
     assert not verify(plain, {"x-nvsx-token": "schlussel"}, b"", NOW).ok

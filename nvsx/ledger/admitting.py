@@ -72,8 +72,7 @@ class SqlMemory:
 
     def _count(self, more: str, *values: str) -> int:
         sql = f"SELECT count(*) FROM runs WHERE ended = 0 AND cluster = ? {more}"  # noqa: S608 - texts of this class
-        row = self._one(sql, self._cluster, *values)
-        return int(row[0]) if row else 0
+        return int(self._connection.execute(sql, (self._cluster, *values)).fetchone()[0])
 
     def _incident(self, where: str, *values: Any) -> Incident | None:
         row = self._one(f"{_INCIDENT} {where}", *values)
@@ -116,7 +115,7 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
         if case.run is None:
             raise ValueError(f"{occasion.runbook} may start, but no run was given")
         run_id, incident = _open(connection, case, case.run, decision)
-    elif decision.verdict == ATTACH and incident:
+    elif decision.verdict == ATTACH:
         connection.execute(
             "UPDATE incidents SET news = max(news, ?), session = CASE session WHEN '' THEN ? ELSE session END"
             " WHERE id = ?",
@@ -130,7 +129,7 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
     written = 0
     if _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
-    joined = _joined(connection, run_id) if run_id and decision.verdict in (ATTACH, DUPLICATE) else None
+    joined = _joined(connection, run_id) if decision.verdict in (ATTACH, DUPLICATE) else None
     return Admitted(decision, run_id, incident, written, joined)
 
 
@@ -177,7 +176,7 @@ def _free_id(connection: sqlite3.Connection, wanted: str) -> str:
         return wanted
     base, dash, _ = wanted.rpartition("-")
     within = (f"{base}-", f"{base}.")  # every id that begins with `base-`
-    last = connection.execute("SELECT max(id) FROM runs WHERE id > ? AND id < ?", within).fetchone()[0] if dash else ""
+    last = connection.execute("SELECT max(id) FROM runs WHERE id BETWEEN ? AND ?", within).fetchone()[0] if dash else ""
     tail = last.rpartition("-")[2]
     if len(tail) == 4 and tail != "ffff" and all(sign in "0123456789abcdef" for sign in tail):
         return f"{base}-{int(tail, 16) + 1:04x}"

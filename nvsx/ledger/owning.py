@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nvsx.cluster.processes import start_time
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIRECTORY = "owners"
+PRIVATE = 0o600
+"""The mode of files in a directory that no group shares."""
 
 
 class Owner:
@@ -25,11 +28,11 @@ class Owner:
         self.start_time = start_time(self.pid)
         self._directory = directory / DIRECTORY
         self._mode = mode
-        self._lock = -1
+        self._lock: int | None = None
 
     @property
     def holds(self) -> bool:
-        return self._lock >= 0
+        return self._lock is not None
 
     def hold(self) -> None:
         """Take the lock. Raises EnvironmentUnusable where no lock file can be made."""
@@ -37,33 +40,35 @@ class Owner:
             return
         file = self._directory / self.id
         try:
-            if not self._directory.is_dir():
-                self._directory.mkdir(mode=0o700, exist_ok=True)
-                if self._mode & 0o060:  # whatever the umask says
-                    self._directory.chmod(0o770)
+            with suppress(FileExistsError):
+                self._directory.mkdir(mode=0o700)
+                if self._mode != PRIVATE:
+                    self._directory.chmod(0o770)  # whatever the umask says
             # Locked under another name first: whoever sees the name sees the lock.
             fresh = self._directory / f".{self.id}"
-            handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._mode)
-            os.fchmod(handle, self._mode)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = os.open(fresh, os.O_RDWR | os.O_CREAT, self._mode)
+            os.fchmod(self._lock, self._mode)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             fresh.rename(file)
         except OSError as error:
+            if self._lock is not None:  # it would keep this very process from trying again
+                os.close(self._lock)
+                self._lock = None
             raise unwritable(file, error) from error
-        self._lock = handle
 
     def release(self) -> None:
-        if self.holds:
+        if self._lock is not None:
             (self._directory / self.id).unlink(missing_ok=True)
             os.close(self._lock)
-            self._lock = -1
+            self._lock = None
 
 
-def is_dead(directory: Path, owner: str, pid: int, started: str) -> bool:
+def is_dead(directory: Path, owner: str, pid: int = 0, started: str = "") -> bool:
     """Whether an owner is gone. Where its lock file is missing, the process table answers: a deleted directory must
     not make a living owner's runs free.
     """
     try:
-        handle = os.open(directory / DIRECTORY / owner, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(directory / DIRECTORY / owner, os.O_RDONLY)
     except FileNotFoundError:
         return not pid or start_time(pid) != started
     except OSError:
@@ -85,5 +90,6 @@ def sweep(directory: Path, keep: set[str]) -> None:
     except OSError:
         return
     for file in files:
-        if is_dead(directory, file.name, 0, ""):
-            file.unlink(missing_ok=True)
+        if is_dead(directory, file.name):
+            with suppress(OSError):  # somebody else sweeps, too, and a leftover harms nobody
+                file.unlink()

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.errors import EnvironmentUnusable, NvsxError
+from nvsx.errors import EnvironmentUnusable
 from nvsx.ledger.opening import connect
 from nvsx.ledger.troubles import explained
 
@@ -109,9 +109,7 @@ class Writer:
                 jobs, self._jobs = self._jobs[:MOST_PER_COMMIT], self._jobs[MOST_PER_COMMIT:]
                 later, self._later = self._later, []
                 last = self._closing and not self._jobs
-            if self._beat:
-                later.append(self._beat[1])
-            if jobs or later or self._owed:
+            if jobs or later or self._owed or self._beat:
                 self._commit(jobs, later)
             if last:
                 return
@@ -133,13 +131,16 @@ class Writer:
             done = [self._try(job) for job in (*owed, *jobs)]
             for work in later:
                 self._try(Job(work))
+            if self._beat:
+                self._try(Job(self._beat[1]))
             self.settle()
         except Exception as error:  # whoever waits must be told, whatever it is: this thread has no successor
             self._undo()
             self._owed = [job for job in (*owed, *jobs) if job.owed]
-            if isinstance(error, sqlite3.Error | OSError | NvsxError):
-                with self._changed:
-                    self._later = [*later, *self._later][:MOST_LATER]
+            with self._changed:
+                self._later = [*later, *self._later]
+                self.dropped += len(self._later[MOST_LATER:])
+                del self._later[MOST_LATER:]
             done = [(job, None, explained(self._path, error)) for job in jobs]
         for job, result, failure in done:
             job.tell(result, failure)
@@ -151,6 +152,7 @@ class Writer:
     def _try(self, job: Job) -> tuple[Job, Any, Exception | None]:
         """Do one job; where it fails by itself, the others go on without it."""
         connection = self._connection
+        result, failure = None, None
         connection.execute("SAVEPOINT job")
         try:
             result = job.work(connection)
@@ -158,10 +160,9 @@ class Writer:
             raise  # the disk, not the job
         except Exception as error:  # handed to the one who waits for it
             connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-            return job, None, explained(self._path, error) if isinstance(error, sqlite3.DatabaseError) else error
+            failure = explained(self._path, error) if isinstance(error, sqlite3.DatabaseError) else error
         connection.execute("RELEASE job")
-        return job, result, None
+        return job, result, failure
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):

@@ -23,6 +23,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="random kills or incidents (1000), mutants (60)")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeat what was measured")
     parser.add_argument("--points", choices=("all", "few"), default="all", help="kills: points of the journal to try")
+    parser.add_argument("--only", default="", help="mutants: only modules whose path contains this")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants: how many are tried at a time")
     parser.add_argument("--kills", type=int, default=20, help="deliveries: how often the receiver is killed meanwhile")
     args = parser.parse_args()
     if unknown := set(args.names) - set(MEASUREMENTS):

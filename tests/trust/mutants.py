@@ -1,27 +1,38 @@
 """T10, mutation: break dedup, journal and signature modules in small ways, and see that some test turns red.
 
-A mutant is one change of one place: a comparison turned, a constant moved, a condition negated, a statement left out.
-Each is tried in a copy of the checkout, with the tests of its module only.
+Each mutant is tried in a copy of the checkout with those tests of its module that run the changed function or start
+processes which might: first those that run the changed line, the quickest first. The unmutated modules must pass
+before, twice; afterwards every test that killed something must pass without a change, or nothing it killed counts.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.trust import equivalents
+from tests.trust.operators import Mutant, mutants, unchanged
+from tests.trust.trials import HANGS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-LEDGER_TESTS = ("tests/test_ledger.py", "tests/test_recovery.py", "tests/test_admission_model.py")
+LEDGER_TESTS = tuple(
+    f"tests/test_{name}.py"
+    for name in ("ledger", "ledger_rows", "ledger_writer", "owning", "recovery", "admission_model")
+)
 MODULES: dict[str, tuple[str, ...]] = {
     "nvsx/admission.py": ("tests/test_admission.py", "tests/test_admission_model.py"),
     "nvsx/triggers/signatures.py": ("tests/test_signatures.py",),
@@ -30,101 +41,225 @@ MODULES: dict[str, tuple[str, ...]] = {
 """Which tests must notice a change of which module."""
 
 REQUIRED = 0.9
-_PATIENCE_S = 300
-_TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
+_PATIENCE_S = 300.0  # of one trial; a single test that hangs is ended much sooner
 
 
-class Mutant(NamedTuple):
-    module: str
-    line: int
-    what: str
-    text: str  # of the whole module
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
-def mutants(module: str) -> list[Mutant]:
-    """Every mutant of a module."""
-    source = (CHECKOUT / module).read_text("utf-8")
-    count = sum(1 for _ in _changes(ast.parse(source)))
-    found = []
-    for number in range(count):
-        tree = ast.parse(source)
-        for position, (line, what, change) in enumerate(_changes(tree)):
-            if position == number:
-                change()
-                found.append(Mutant(module, line, what, ast.unparse(ast.fix_missing_locations(tree))))
-                break
-    return found
+class Unsound(Exception):
+    """The measurement would say nothing: tests fail without any change, or a listed equivalent does not exist."""
 
 
-def _changes(tree: ast.Module) -> Iterator[tuple[int, str, object]]:
-    """Each change that can be made: its line, what it is, and the call that makes it."""
-    for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]:
-        for node in ast.walk(function):
-            yield from _of(node)
+class Known(NamedTuple):
+    """What runs of the unmutated tests told: how long each test takes, which run each line of a module, and which start
+    processes, whose lines are not seen.
+    """
+
+    times: dict[str, float]
+    lines: dict[str, dict[int, list[str]]]
+    starters: set[str]
+
+    def order(self, mutant: Mutant) -> list[str]:
+        """The tests that can notice a mutant: first those that run its line, then those that run its function or start
+        processes; the quickest first.
+        """
+        lines = self.lines.get(mutant.module, {})
+        near = set(lines.get(mutant.line, ()))
+        able = near | self.starters
+        for line in range(mutant.within[0], mutant.within[1] + 1):
+            able |= set(lines.get(line, ()))
+        ours = [one for one in self.times if one in able and _file(one) in MODULES[mutant.module]]
+        return sorted(ours, key=lambda one: (one not in near, self.times[one]))
 
 
-def _of(node: ast.AST) -> Iterator[tuple[int, str, object]]:
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in _TURNED:
-        turned = _TURNED[type(node.ops[0])]
-        yield node.lineno, f"{ast.unparse(node)}: {turned.__name__}", lambda: node.ops.__setitem__(0, turned())
-    elif isinstance(node, ast.If | ast.IfExp):
-        test = node.test
-        yield node.lineno, f"not ({ast.unparse(test)})", lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), test))
-    elif isinstance(node, ast.BoolOp):
-        other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        yield node.lineno, f"and/or in {ast.unparse(node)}", lambda: setattr(node, "op", other)
-    elif isinstance(node, ast.Constant) and type(node.value) is int:
-        yield node.lineno, f"{node.value} + 1", lambda: setattr(node, "value", node.value + 1)  # type: ignore[operator]
-    elif isinstance(node, ast.Constant) and type(node.value) is bool:
-        yield node.lineno, f"not {node.value}", lambda: setattr(node, "value", not node.value)
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call | ast.Await):
-        yield node.lineno, f"without {ast.unparse(node)[:70]}", lambda: setattr(node, "value", ast.Constant(None))
+class Verdict(NamedTuple):
+    mutant: Mutant
+    killer: str = ""  # the test that failed; "" where none did
+    error: str = ""  # what it raised
+    broken: str = ""  # the mutant cannot even be imported, or no test could be run
+
+
+class Copy:
+    """A copy of the checkout in a directory of its own, and the process that tries tests in it."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.root = directory / "checkout"
+        self.seed = seed
+        directory.chmod(0o755)  # some tests read what they made as another user
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "*.pyz", "*.egg-info", "build", "dist")
+        shutil.copytree(CHECKOUT, self.root, ignore=ignored, symlinks=True)
+        self._real = {module: (self.root / module).read_text("utf-8") for module in MODULES}
+        self._start(write_bytecode=True)
+
+    def _start(self, *, write_bytecode: bool) -> None:
+        env = {**os.environ, "PYTHONPATH": str(self.root), "TMPDIR": str(self.root.parent)}
+        if not write_bytecode:  # of a mutant above all: a file of the same second and size is taken for the same
+            env["PYTHONDONTWRITEBYTECODE"] = "1"
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.trust.trials"],
+            cwd=self.root, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        assert self._server.stdin
+        self._server.stdin.close()
+        self._server.wait(_PATIENCE_S)
+
+    def learn(self, files: list[str]) -> Known:
+        """Run the unmutated tests twice: for their bytecode, times and lines. Raises Unsound if one fails."""
+        for module in MODULES:
+            self._put(module, unchanged(ast.parse(self._real[module])))
+        plain = self._good(files)
+        self.close()
+        for module in MODULES:
+            self._put(module, self._real[module])  # the lines are those of the real spelling
+        self._start(write_bytecode=False)
+        covered = self._good(files, lines_of=[str(self.root / module) for module in MODULES])
+        lines = {
+            str(Path(name).relative_to(self.root)): {int(line): tests for line, tests in found.items()}
+            for name, found in covered["lines"].items()
+        }
+        return Known(plain["times"], lines, set(covered["starters"]))
+
+    def warm(self, files: list[str]) -> None:
+        """Have everything but the mutated modules compiled once."""
+        self._good(files)
+        self.close()
+        self._start(write_bytecode=False)
+
+    def attempt(self, mutant: Mutant, known: Known) -> Verdict:
+        order = known.order(mutant)
+        first = [one for one in order if _file(one) == _file(order[0])]  # most end here, and only one file is imported
+        self._put(mutant.module, mutant.text)
+        try:
+            for tests in (first, [one for one in order if one not in first]):
+                if not tests:
+                    continue
+                limits = {one: 8 + 5 * known.times[one] for one in tests}  # what takes longer hangs
+                found = self._ask(sorted({_file(one) for one in tests}), limits, mutant.module)
+                if found["code"] == 1:
+                    return Verdict(mutant, found["failed"] or tests[0], found["error"])
+                if found["code"] != 0:
+                    return Verdict(mutant, broken=found["error"] or f"pytest ended with {found['code']}")
+            return Verdict(mutant)
+        finally:
+            self._put(mutant.module, self._real[mutant.module])
+
+    def unreliable(self, tests: list[str]) -> str:
+        """The first of these tests that fails although nothing is changed, "" if none does."""
+        found = self._ask(sorted({_file(test) for test in tests}), dict.fromkeys(tests, _PATIENCE_S))
+        return str(found["failed"]) if found["code"] else ""
+
+    def _put(self, module: str, text: str) -> None:
+        target = self.root / module
+        target.write_text(text, "utf-8")
+        for compiled in target.parent.glob(f"__pycache__/{target.stem}.*.pyc"):
+            compiled.unlink()
+
+    def _good(self, files: list[str], lines_of: list[str] | None = None) -> dict[str, Any]:
+        found = self._ask(files, lines_of=lines_of or [])
+        if found["code"] != 0:
+            log = (self.root / "trial.log").read_text("utf-8", "replace")
+            raise Unsound(f"{found['failed'] or 'the tests'} fails though nothing is changed: {log[-2000:]}")
+        return found
+
+    def _ask(
+        self,
+        files: list[str],
+        limits: dict[str, float] | None = None,
+        module: str = "",
+        lines_of: list[str] | None = None,
+    ) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "files": files,
+            "limits": limits,
+            "module": module,
+            "lines_of": lines_of or [],
+            "seed": self.seed,
+        }
+        assert self._server.stdin
+        assert self._server.stdout
+        request["patience_s"] = _PATIENCE_S
+        print(json.dumps(request), file=self._server.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._server.stdout.readline())
+        return answer
 
 
 def measure(count: int, args: argparse.Namespace) -> dict[str, object]:
     """`python -m tests.trust mutants`: so many of all mutants, drawn by the seed."""
-    everything = [mutant for module in MODULES for mutant in mutants(module)]
-    drawn = random.Random(args.seed).sample(everything, min(count, len(everything)))
-    survivors = []
-    with tempfile.TemporaryDirectory(prefix="nvsx-mutants-") as directory:
-        copy = Path(directory) / "checkout"
-        ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.pyz", "*.egg-info", ".hypothesis")
-        shutil.copytree(CHECKOUT, copy, ignore=ignored, symlinks=True)
-        for number, mutant in enumerate(drawn, 1):
-            survived = _survives(mutant, copy)
-            if survived:
-                survivors.append(f"{mutant.module}:{mutant.line}: {mutant.what}")
-            said = "SURVIVED" if survived else "killed"
-            print(
-                f"{number}/{len(drawn)} {said} {mutant.module}:{mutant.line} {mutant.what}", file=sys.stderr, flush=True
-            )
-    killed = len(drawn) - len(survivors)
+    wanted = {module for module in MODULES if not args.only or args.only in module}
+    everything = [one for module in sorted(wanted) for one in mutants(module, (CHECKOUT / module).read_text("utf-8"))]
+    same = [one for one in everything if equivalents.reason(one)]
+    if unknown := equivalents.unknown({(one.module, one.where, one.what) for one in everything}, wanted):
+        raise Unsound(f"listed as equivalent, and no such mutant: {unknown}")
+    open_ones = [one for one in everything if not equivalents.reason(one)]
+    drawn = random.Random(args.seed).sample(open_ones, min(count, len(open_ones)))
+    files = sorted({file for module in wanted for file in MODULES[module]})
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="pytest-mutants-", dir=memory) as directory:
+        verdicts = _tried(drawn, files, Path(directory), args)
+    return {"mutants": len(everything), "equivalent": len(same), **_figures(verdicts)}
+
+
+def _tried(drawn: list[Mutant], files: list[str], directory: Path, args: argparse.Namespace) -> list[Verdict]:
+    places = [directory / f"pytest-{number}" for number in range(args.jobs)]
+    for place in places:
+        place.mkdir()
+    copies = [Copy(place, args.seed) for place in places]
+    free: SimpleQueue[Copy] = SimpleQueue()
+    try:
+        known = copies[0].learn(files)
+        for copy in copies[1:]:
+            copy.warm(files)
+        for copy in copies:
+            free.put(copy)
+
+        def attempt(mutant: Mutant) -> Verdict:
+            copy = free.get()
+            try:
+                verdict = copy.attempt(mutant, known)
+            finally:
+                free.put(copy)
+            _tell(verdict)
+            return verdict
+
+        with ThreadPoolExecutor(args.jobs) as pool:
+            verdicts = list(pool.map(attempt, drawn))
+        killers = sorted({one.killer for one in verdicts if one.killer})
+        if killers and (test := copies[0].unreliable(killers)):
+            raise Unsound(f"{test} killed mutants, and fails without one, too")
+        return verdicts
+    finally:
+        for copy in copies:
+            copy.close()
+
+
+def _tell(verdict: Verdict) -> None:
+    if verdict.broken:
+        said = f"NO MUTANT ({verdict.broken.strip().splitlines()[-1]})"
+    else:
+        said = f"killed by {verdict.killer}: {verdict.error}" if verdict.killer else "SURVIVED"
+    print(f"{verdict.mutant} - {said}", file=sys.stderr, flush=True)
+
+
+def _figures(verdicts: list[Verdict]) -> dict[str, object]:
+    valid = [one for one in verdicts if not one.broken]
+    killed = [one for one in valid if one.killer]
+    by_module = Counter(one.mutant.module for one in valid)
+    killed_of = Counter(one.mutant.module for one in killed)
     return {
-        "mutants": len(everything),
-        "tried": len(drawn),
-        "killed": killed,
-        "ratio": round(killed / max(1, len(drawn)), 3),
-        "survivors": survivors,
+        "tried": len(valid),
+        "killed": len(killed),
+        "ratio": round(len(killed) / max(1, len(valid)), 3),
+        "of these because a test hung": sum(one.error == HANGS for one in killed),
+        "of these by an assertion": sum(one.error in ("AssertionError", "Failed") for one in killed),
+        "without sense (not counted)": len(verdicts) - len(valid),
+        "killed in": {module: f"{killed_of[module]} of {count}" for module, count in sorted(by_module.items())},
+        "survivors": [str(one.mutant) for one in valid if not one.killer],
     }
 
 
 def passed(figures: dict[str, object]) -> bool:
     return float(str(figures["ratio"])) >= REQUIRED
-
-
-def _survives(mutant: Mutant, copy: Path) -> bool:
-    target = copy / mutant.module
-    whole = target.read_text("utf-8")
-    target.write_text(mutant.text, "utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n0", "-p", "no:cacheprovider", *MODULES[mutant.module]]
-    env = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, timeout=_PATIENCE_S, check=False)
-        return done.returncode == 0
-    except subprocess.TimeoutExpired:
-        return False  # it hangs, which is noticed
-    finally:
-        target.write_text(whole, "utf-8")

@@ -25,7 +25,9 @@ TITLES = {
     ),
     "mutants": (
         "Tests that notice",
-        "One operator or constant of the modules that decide about runs is changed at a time; a test must fail.",
+        "One operator, constant, statement or SQL condition of the modules that decide about runs is changed at a "
+        "time, and a test must fail. Those that are the same program are left out, each with its reason in "
+        "`tests/trust/equivalents.py`.",
     ),
 }
 
@@ -54,9 +56,15 @@ def _rows(found: dict[str, Any], prefix: str) -> list[str]:
         if isinstance(value, dict):
             rows += _rows(value, f"{words}: ")
         elif name != "passed":
-            shown = f"{value:,}" if isinstance(value, int | float) else str(value)
-            rows.append(f"| {words} | {shown} |\n")
+            rows.append(f"| {words} | {_shown(value)} |\n")
     return rows
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    text = "<br>".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":
