@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nvsx.errors import NotFoundHere
 from nvsx.ledger import rows
 from nvsx.ledger.opening import connect
+from nvsx.ledger.schema import FIRST_WITH_ALARMS, version
 from nvsx.ledger.troubles import explained
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _RUN = ", ".join(rows.RunRow._fields)
 _DECISION = ", ".join(rows.DecisionRow._fields)
 _EVIDENCE = ", ".join(rows.EvidenceRow._fields)
 _INCIDENT = ", ".join(rows.IncidentRow._fields)
+_ALARM = ", ".join(rows.Alarm._fields)
 UNKNOWN = "unknown"
 
 
@@ -30,6 +32,7 @@ class Reader:
         self._path = path
         try:
             self._connection = connect(path, writing=writing)
+            self._has_alarms = version(self._connection) >= FIRST_WITH_ALARMS
         except sqlite3.Error as error:
             raise explained(path, error) from error
         self._lock = threading.Lock()
@@ -158,6 +161,8 @@ class Reader:
                 raise NotFoundHere(
                     f"several runs begin with {word}: {found[0].id}, {found[1].id} …", hint="nvsx runs, and name one"
                 )
+        if not found and self.alarm(word):
+            raise NotFoundHere(f"{word} is a call of nvsx's own, and no run", hint=f"nvsx explain {word}")
         if not found:
             what = "no run is recorded yet" if word == "last" else f"no run, node or alias {word} is recorded"
             raise NotFoundHere(what, hint="nvsx runs")
@@ -173,6 +178,30 @@ class Reader:
             values.append(node)  # type: ignore[arg-type]
         sql = f"SELECT {_INCIDENT} FROM incidents WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608
         return [rows.IncidentRow(*row) for row in self.ask(sql, *values)]
+
+    def alarms(
+        self, *, limit: int = 50, node: str = "", since: float = 0.0, unfinished: bool = False
+    ) -> list[rows.Alarm]:
+        """Calls of nvsx's own, the newest first. `node` is a name or an alias."""
+        if not self._has_alarms:
+            return []
+        sql = f"SELECT {_ALARM} FROM alarms WHERE at >= ? AND (? = '' OR node = ? OR alias = ?)"  # noqa: S608
+        if unfinished:
+            sql += " AND ended = 0"
+        found = self.ask(f"{sql} ORDER BY at DESC, id DESC LIMIT ?", since, node, node, node, limit)
+        return [rows.Alarm(*row) for row in found]
+
+    def alarm(self, alarm: str) -> rows.Alarm | None:
+        """One call of nvsx's own, by its id."""
+        if not self._has_alarms:
+            return None
+        found = self.ask(f"SELECT {_ALARM} FROM alarms WHERE id = ?", alarm)  # noqa: S608
+        return rows.Alarm(*found[0]) if found else None
+
+    def rung(self, scope: str, prefix: str = "") -> dict[str, str]:
+        """Topics that begin so and for which people are called no more, each with the id of its alarm, if any."""
+        found = self.ask("SELECT topic, alarm FROM rung WHERE scope = ?", scope)
+        return {str(topic): str(alarm) for topic, alarm in found if str(topic).startswith(prefix)}
 
     def repeat_count(self, cluster: str, node: str, since: float) -> int:
         """How many runs on a node were made since a time; drills do not count."""
