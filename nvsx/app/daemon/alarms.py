@@ -1,6 +1,6 @@
 """nvsx's own calls for people, through the hooks of `nvsx.yaml`: its blindness, what nobody handles, a storm's news.
 
-Each is in the ledger before it is called and until it has ended, so that no death of nvsx loses it or repeats it unsaid.
+Each is in the ledger before it is called and until it has ended: no death of nvsx loses it, or repeats it unsaid.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class Alarms:
         news = self.news(topic, RESOLVED_HOOK, why, status="pass")
         was = ledger.alarm(known[topic])
         if was and news.alarm:
-            alike = {"key": was.key, "node": was.node, "alias": was.alias, "runbook": was.runbook}
-            news = news._replace(alarm=news.alarm._replace(**alike))
+            alike = news.alarm._replace(key=was.key, node=was.node, alias=was.alias, runbook=was.runbook)
+            news = news._replace(alarm=alike)
         rung = await ledger.resolve(news)
         self.start(rung.alarm)
         return rung.new

@@ -158,9 +158,8 @@ class Daemon:
             await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
         if calls:
-            tools.log.say(
-                f"{calls} call{'s' if calls > 1 else ''} of nvsx's own {'go' if calls > 1 else 'goes'} on at the next start"
-            )
+            which = f"{calls} calls of nvsx's own go" if calls > 1 else "1 call of nvsx's own goes"
+            tools.log.say(f"{which} on at the next start")
         if going:
             cut = "" if whole else "; what did not end in time counts as unknown"
             tools.log.say(f"{going} run{' goes' if going == 1 else 's go'} on at the next start{cut}")

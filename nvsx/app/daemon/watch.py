@@ -88,7 +88,7 @@ class Watch:
         return not self.blind and bool((fleet.listed and fleet.blind is None) or self._daemon.source.looked)
 
     def _is_over(self, now: float) -> bool:
-        """Whether the last blindness is: another one from now on is a new one. In a sweep there is no waiting for it."""
+        """Whether the last blindness is: another one from now on is a new one. A sweep does not wait for that."""
         until = self.blind_since or now
         steady_s = 0.0 if self._daemon.options.sweeps else STEADY_S
         return bool(self._saw_at) and until - self._saw_at >= steady_s
