@@ -11,7 +11,7 @@ from nvsx.errors import NotFoundHere
 from nvsx.ledger import rows
 from nvsx.ledger.opening import connect
 from nvsx.ledger.schema import FIRST_WITH_ALARMS, version
-from nvsx.ledger.troubles import explained
+from nvsx.ledger.troubles import damaged, explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,9 +66,9 @@ class Reader:
         return rows.RunRecord(
             run,
             texts[0][0] if texts else "",
-            json.loads(trigger),
-            json.loads(plan),
-            json.loads(facts),
+            self._decoded(trigger),
+            self._decoded(plan),
+            self._decoded(facts),
             self.stages(run_id),
             self.effects(run_id, ended=bool(run.ended)),
             self.clauses(run_id),
@@ -79,7 +79,7 @@ class Reader:
     def facts(self, since: float = 0.0) -> dict[str, dict[str, Any]]:
         """What the cluster showed of the incidents of all runs made since a time, by the runs' ids."""
         found = self.ask("SELECT id, facts FROM runs WHERE created >= ?", since)
-        return {str(run_id): json.loads(text) for run_id, text in found}
+        return {str(run_id): self._decoded(text) for run_id, text in found}
 
     def stages(self, run_id: str) -> list[rows.StageRow]:
         found = self.ask(
@@ -102,8 +102,8 @@ class Reader:
                     *row[:11],
                     row[11] or (UNKNOWN if ended else ""),
                     row[12],
-                    json.loads(row[13]),
-                    tuple(json.loads(row[14])),
+                    self._decoded(row[13]),
+                    tuple(self._decoded(row[14])),
                     row[15],
                 )
             )
@@ -131,7 +131,7 @@ class Reader:
                 where.append(f"{column} = ?")
                 values.append(value)  # type: ignore[arg-type]
         sql = f"SELECT {_DECISION} FROM decisions WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [rows.DecisionRow._make((*row[:-1], json.loads(row[-1]))) for row in self.ask(sql, *values, limit)]
+        return [rows.DecisionRow._make((*row[:-1], self._decoded(row[-1]))) for row in self.ask(sql, *values, limit)]
 
     def events(self, run_id: str, after_seq: int = -1, limit: int = 1000) -> list[tuple[int, str]]:
         """Events of a run after a number: (number, wire line)."""
@@ -142,7 +142,7 @@ class Reader:
     def last_event(self, run_id: str) -> tuple[int, float]:
         """Number and time of the last event that was kept of a run; (-1, 0.0) if there is none."""
         found = self.ask("SELECT seq, line FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", run_id)
-        return (int(found[0][0]), float(json.loads(found[0][1]).get("t", 0.0))) if found else (-1, 0.0)
+        return (int(found[0][0]), float(self._decoded(found[0][1]).get("t", 0.0))) if found else (-1, 0.0)
 
     def find(self, word: str) -> rows.RunRow:
         """The run that a word means: its id (or the only one that begins so), `last`, or the newest of a node by name
@@ -227,6 +227,12 @@ class Reader:
         """(pid, start time, what it is) of an owner."""
         found = self.ask("SELECT pid, start_time, what FROM owners WHERE id = ?", owner)
         return (int(found[0][0]), str(found[0][1]), str(found[0][2])) if found else None
+
+    def _decoded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise damaged(self._path, f"a text in it cannot be read: {error}") from None
 
     def ask(self, sql: str, *values: Any) -> list[Any]:
         """Rows of one SELECT. Raises EnvironmentUnusable where the file cannot be read."""
