@@ -124,7 +124,7 @@ class Reception:
     def __init__(self, inbox: MemoryInbox, root: Path) -> None:
         self.inbox = inbox
         self.root = root
-        self.heard: list[Heard] = []
+        self._heard: list[Heard] = []
         self.notes: list[str] = []
         self.defects: list[Exception] = []
         self.port = 0
@@ -132,6 +132,12 @@ class Reception:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+
+    @property
+    def heard(self) -> list[Heard]:
+        """All that was heard before this was asked."""
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(10)
+        return self._heard
 
     def listen(
         self,
@@ -149,7 +155,7 @@ class Reception:
                 sources,
                 self.root,
                 tokens=tokens,
-                on_heard=self.heard.append,
+                on_heard=self._heard.append,
                 on_note=self.notes.append,
                 on_defect=self.defects.append,
                 bounds=bounds,

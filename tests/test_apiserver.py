@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import time
@@ -9,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nvsx.clock import RealClock
+from nvsx.sim.apiserver import ApiServer
 from nvsx.sim.faults import fault
+from nvsx.sim.world import World
 from tests.servers.kube import KubeServer, kubectls
 
 if TYPE_CHECKING:
@@ -281,3 +285,19 @@ def test_what_is_not_simulated_says_so(ctl: Ctl) -> None:
     assert "does not do" in ctl.fails("exec", "-n", "default", "train-0", "--", "true")
     said = ctl.fails("label", "node", SYSTEM, "a=b", "--overwrite", "--dry-run=server")
     assert "does not do" in said or "doesn't support dry-run" in said
+
+
+def test_a_server_that_stops_reports_no_failure_of_open_watches() -> None:
+    reported: list[object] = []
+
+    async def story() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with ApiServer(World(RealClock())) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(f"GET {NODES}?watch=1 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert b"200" in await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert reported == []

@@ -61,6 +61,7 @@ FLOORS = {
         names
         nearest
         ports
+        relay
         rights
         selectors
         source

@@ -24,7 +24,7 @@ from nvsx.events import Finish, Note, RunEvent, Start, from_wire, to_wire
 from nvsx.journal import EffectEnded, EffectIntended, RunBegan, RunEnded, StageBegan, StageEnded
 from nvsx.ledger import Evidence, Ledger, NewRun, opening, owning, schema, troubles
 from nvsx.ledger.opening import FILE, LOCK
-from nvsx.ledger.writer import Writer
+from nvsx.ledger.writer import Job, Writer
 from tests.rehearsing import CHECKOUT
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def test_slow_disk_drops_events_and_counts_them(ledger: Ledger, monkeypatch: pyt
 
     monkeypatch.setattr(Writer, "settle", slow)
     monkeypatch.setattr("nvsx.ledger.writer.MOST_LATER", 10)
-    ledger._writer.submit(lambda connection: None)
+    ledger._writer.submit(Job(lambda connection: None))
     for number in range(100):
         ledger.remember_event(RunEvent(RUN, "c", number, 0.0, Note("record", "x")))
     assert ledger.events_lost >= 80

@@ -115,9 +115,10 @@ def incident_key_of(cluster: str, node: str, runbook: str, fault: str) -> str:
 
 def new_run_id(now: float, rng: random.Random) -> str:
     """A run id that sorts by time and can be read over the phone: `20261123-235105-7f3a`."""
-    from datetime import UTC, datetime
+    from time import gmtime
 
-    return f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{rng.randrange(16**4):04x}"
+    year, month, day, hour, minute, second, *_ = gmtime(now)
+    return f"{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}-{rng.randrange(16**4):04x}"
 
 
 def _nowhere() -> Place:

@@ -7,6 +7,7 @@ sends one byte a second is cut off like one that sends none.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from nvsx.httpd.exchange import refusal
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from nvsx.httpd.exchange import Caller, Written
     from nvsx.httpd.framing import Whole
+
+
+MOST_AHEAD = 64 * 1024
+"""Bytes of later requests that are kept while one is answered; what is more waits in the kernel."""
 
 
 class Deadlines(NamedTuple):
@@ -47,11 +52,13 @@ class Connection(asyncio.Protocol):
         self._framer = Framer(limits)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = math.inf  # loop time of the deadline
         self._phase = "idle"
         self._working: asyncio.Future[Written] | None = None
         self._lingering = False
         self._no_more = False  # the client has closed its side
         self._full = False  # the client does not take what was written
+        self._held = False  # it has sent so much ahead that no more is read
         self.opening: asyncio.Future[None] | None = None  # until the transport, with TLS its handshake, is there
         self.waiting_since = 0.0  # loop time since which a whole request is awaited; 0.0 while one is answered
 
@@ -79,8 +86,11 @@ class Connection(asyncio.Protocol):
         if self._lingering:
             return
         self._framer.feed(data)
-        if not self._working:
+        if self._phase not in ("working", "answer"):
             self._go_on()
+        elif self._framer.waiting > MOST_AHEAD and self._transport:
+            self._held = True
+            self._transport.pause_reading()
 
     def close_when_idle(self) -> None:
         """Let what is under way be answered, and end."""
@@ -105,6 +115,9 @@ class Connection(asyncio.Protocol):
         if whole:
             self._begin(whole)
             return
+        if self._no_more:  # the rest of it will never come
+            self._transport.close()
+            return
         if self._framer.expects_continue:
             self._framer.expects_continue = False
             self._transport.write(CONTINUE)
@@ -118,12 +131,9 @@ class Connection(asyncio.Protocol):
             self._expect(phase, seconds)
 
     def _begin(self, whole: Whole) -> None:
-        assert self._transport
         self.waiting_since = 0.0
         self._phase = "working"
-        self._stop_timer()
-        if not self._no_more:
-            self._transport.pause_reading()  # what is pipelined waits in the kernel
+        self._due = math.inf
         self._working = self._answer(whole, self._caller)
         self._working.add_done_callback(self._answered)
 
@@ -137,7 +147,7 @@ class Connection(asyncio.Protocol):
             return
         data, last = done.result()
         transport.write(data)
-        if last or self._no_more:
+        if last or (self._no_more and not self._framer.begun):
             self._expect("answer", self._deadlines.answer)
             transport.close()  # after what was written has gone
             return
@@ -159,7 +169,9 @@ class Connection(asyncio.Protocol):
         assert self._transport
         self.waiting_since = asyncio.get_running_loop().time()
         self._expect("idle", self._deadlines.idle)
-        self._transport.resume_reading()
+        if self._held:
+            self._held = False
+            self._transport.resume_reading()
         if self._framer.begun:
             self._go_on()
 
@@ -174,12 +186,24 @@ class Connection(asyncio.Protocol):
         self._expect("linger", self._deadlines.linger)
 
     def _expect(self, phase: str, seconds: float) -> None:
-        self._stop_timer()
+        """Be in a phase that lasts so long at most. A timer that rings earlier stays: it looks, and is set anew."""
+        loop = asyncio.get_running_loop()
         self._phase = phase
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
+        self._due = loop.time() + seconds
+        if self._timer and self._timer.when() > self._due:
+            self._stop_timer()
+        if not self._timer:
+            self._timer = loop.call_at(self._due, self._rings)
+
+    def _rings(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        if self._due <= loop.time():
+            self._too_late()
+        elif self._due < math.inf:
+            self._timer = loop.call_at(self._due, self._rings)
 
     def _too_late(self) -> None:
-        self._timer = None
         if self._phase in ("head", "body") and self._framer.begun:
             self._refuse(408, f"the {self._phase} of the request did not come in time")
         elif self._phase == "linger" and self._transport:

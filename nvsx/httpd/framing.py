@@ -67,6 +67,11 @@ class Framer:
         return bool(self._head or self._buffer.strip(b"\r\n"))
 
     @property
+    def waiting(self) -> int:
+        """Bytes that came after the present request, or are not understood yet."""
+        return len(self._buffer)
+
+    @property
     def in_body(self) -> bool:
         return bool(self._head)
 

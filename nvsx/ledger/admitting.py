@@ -5,11 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.admission import ATTACH, BY_HAND, IGNORE, QUEUE, REFUSE, START, Decision, Incident, by_hand, decide
+from nvsx.admission import (
+    ATTACH,
+    BY_HAND,
+    DUPLICATE,
+    IGNORE,
+    QUEUE,
+    REFUSE,
+    START,
+    Decision,
+    Incident,
+    by_hand,
+    decide,
+)
 from nvsx.config import Silence
 from nvsx.ledger import ringing
 from nvsx.ledger.entries import keep_text
-from nvsx.ledger.rows import Admitted, Evidence, NewRun
+from nvsx.ledger.rows import Admitted, Evidence, Joined, NewRun
 
 if TYPE_CHECKING:
     import sqlite3
@@ -136,7 +148,13 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
     written = 0
     if _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
-    return Admitted(decision, run_id, incident, written)
+    joined = _joined(connection, run_id) if run_id and decision.verdict in (ATTACH, DUPLICATE) else None
+    return Admitted(decision, run_id, incident, written, joined=joined)
+
+
+def _joined(connection: sqlite3.Connection, run_id: str) -> Joined | None:
+    row = connection.execute("SELECT runbook, node, incident_key FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return Joined._make(row) if row else None
 
 
 def _open(connection: sqlite3.Connection, case: Case, run: NewRun, decision: Decision) -> tuple[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from nvsx.ledger.opening import FILE, Opened, readable
 from nvsx.ledger.reading import Reader
 from nvsx.ledger.rows import Evidence
 from nvsx.ledger.troubles import explained
-from nvsx.ledger.writer import Writer
+from nvsx.ledger.writer import Job, Writer
+from nvsx.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +57,7 @@ class Ledger(Reader):
         self._writer = Writer(opened.path, opened.inode)
         self._owner = owning.Owner(directory, opened.mode)
         self._registered = False
+        self._relay: Relay | None = None
 
     @classmethod
     def open(cls, directory: Path, *, clock: Clock | None = None, what: str = "nvsx") -> Ledger:
@@ -285,11 +288,23 @@ class Ledger(Reader):
 
     def write(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         """Do `work` in a transaction and wait, without an event loop, until it is durable."""
-        return self._writer.submit(work).result()
+        written: Future[Any] = Future()
+        self._writer.submit(Job(work, lambda result, failure: _settle(written, result, failure)))
+        return written.result()
 
     async def _durable(self, work: Callable[[sqlite3.Connection], Any], *, owed: bool = False) -> Any:
+        loop = asyncio.get_running_loop()
+        if self._relay is None or self._relay.loop is not loop:
+            self._relay = Relay(loop)
+        relay, written = self._relay, loop.create_future()
+
+        def tell(result: Any, failure: Exception | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waited
+                relay.call(_settle, written, result, failure)
+
         with self._clock.holding():
-            return await asyncio.wrap_future(self._writer.submit(work, owed=owed))
+            self._writer.submit(Job(work, tell, owed))
+            return await written
 
     def _unfinished(self) -> list[RunRow]:
         return self.runs(limit=1_000_000, unfinished=True)[::-1]
@@ -310,3 +325,12 @@ class Ledger(Reader):
             if not isinstance(self._clock, RealClock):
                 return  # a story's time is read on its own loop only
             self._writer.every(BEAT_S, lambda connection: keeping.beat(connection, owner.id, self._clock.now()))
+
+
+def _settle(written: Future[Any] | asyncio.Future[Any], result: Any, failure: Exception | None) -> None:
+    if written.done():  # told before that it could not be written yet, or nobody waits any more
+        return
+    if failure is not None:
+        written.set_exception(failure)
+    else:
+        written.set_result(result)

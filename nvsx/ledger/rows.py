@@ -63,6 +63,14 @@ class Rung(NamedTuple):
     alarm: str = ""
 
 
+class Joined(NamedTuple):
+    """The run that was there before, to which an occasion belongs."""
+
+    runbook: str
+    node: str
+    incident_key: str
+
+
 class Admitted(NamedTuple):
     """The answer to an occasion. `run_id`: of the run that was started or queued, or of the one it belongs to."""
 
@@ -71,6 +79,7 @@ class Admitted(NamedTuple):
     incident: int = 0
     decision_id: int = 0
     rung: Rung = Rung()
+    joined: Joined | None = None
 
 
 class RunRow(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Work = Callable[[sqlite3.Connection], Any]
+    Tell = Callable[[Any, Exception | None], None]
 
 MOST_PER_COMMIT = 512
 MOST_LATER = 20_000
@@ -27,12 +27,18 @@ LATER_S = 0.25
 _OWED_S = 1.0
 
 
+def _nobody(_result: Any, _failure: Exception | None) -> None:
+    """Nobody waits."""
+
+
 class Job(NamedTuple):
-    """Something to write. `owed`: it has already happened, so a failure to write it is made up for later."""
+    """Something to write. `tell` is called with its result or failure, in the writer's thread; `owed`: it has already
+    happened, so a failure to write it is made up for later, and `tell` is called again then.
+    """
 
     work: Work
-    future: Future[Any]
-    owed: bool
+    tell: Tell = _nobody
+    owed: bool = False
 
 
 class Writer:
@@ -51,19 +57,16 @@ class Writer:
         self._thread: threading.Thread | None = None
         self.dropped = 0
 
-    def submit(self, work: Work, *, owed: bool = False) -> Future[Any]:
-        """Have `work` done in the next transaction; the future is done when that is durable.
+    def submit(self, job: Job) -> None:
+        """Do a job in the next transaction, and tell when that is durable.
 
         It cannot be cancelled: who stops waiting for a journal entry has still asked for it.
         """
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
         with self._changed:
             if self._closing:
                 raise EnvironmentUnusable(f"the ledger {self._path} is closed")
-            self._jobs.append(Job(work, future, owed))
+            self._jobs.append(job)
             self._awake()
-        return future
 
     def later(self, work: Work) -> None:
         """Have `work` done within a moment; nobody waits, and when the disk is too slow it is dropped."""
@@ -129,7 +132,7 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             done = [self._try(job) for job in (*owed, *jobs)]
             for work in later:
-                self._try(Job(work, Future(), owed=False))
+                self._try(Job(work))
             self.settle()
         except Exception as error:  # whoever waits must be told, whatever it is: this thread has no successor
             self._undo()
@@ -139,12 +142,7 @@ class Writer:
                     self._later = [*later, *self._later][:MOST_LATER]
             done = [(job, None, explained(self._path, error)) for job in jobs]
         for job, result, failure in done:
-            if job.future.done():  # told before that it could not be written yet
-                continue
-            if failure is not None:
-                job.future.set_exception(failure)
-            else:
-                job.future.set_result(result)
+            job.tell(result, failure)
 
     def settle(self) -> None:
         """The moment at which everything of this transaction becomes durable."""

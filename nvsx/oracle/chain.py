@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nvsx.health import HealthEvent
+    from nvsx.oracle.facts import Facts
     from nvsx.ports import Object
     from nvsx.watches.incident import Incident
 
@@ -43,7 +44,11 @@ def position(
         return _by_document(event)
     if node is None:
         return _deleted(requests, event, incident)
-    facts = read(node, requests, breaker, event, incident)
+    return placed(read(node, requests, breaker, event, incident))
+
+
+def placed(facts: Facts) -> Position:
+    """Where the chain stands with a node that is there, by what was read of it."""
     found = held.judge(facts) if facts.held else free.judge(facts)
     return found._replace(contradictions=contradictions(facts))
 

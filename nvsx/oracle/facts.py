@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nvsx.oracle.maintenance import Repair, repairs
 from nvsx.oracle.position import UNSEEN, Unseen
 from nvsx.watches import customs, nvsentinel
-from nvsx.watches.incident import Incident, observe, open_fault_time
+from nvsx.watches.incident import Incident, learned, open_fault_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def read(
     incident: Incident | None,
 ) -> Facts:
     """Read everything once. Without an incident, the node's open fault is the incident."""
-    known = _with_document(observe(incident or _open_incident(node), node, 0.0), event)
+    known = _with_document(learned(incident or _open_incident(node), node), event)
     annotations = nvsentinel.annotations_of(node)
     events, active = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
     ours = UNSEEN if requests is UNSEEN else repairs(requests, known)

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.events import Chain
-from nvsx.oracle.chain import position
+from nvsx.oracle.chain import placed
 from nvsx.oracle.facts import read
 from nvsx.oracle.position import RECOVERED, RELEASED, UNSEEN
 from nvsx.ports import Seen
@@ -117,7 +117,7 @@ def _gone(incident: Incident) -> list[Mark]:
 def _marks(node: Object, sights: Mapping[Source, Sight], incident: Incident) -> Iterator[Mark]:
     requests, breaker = requests_in(sights, incident.action), breaker_in(sights, incident.namespace)
     facts = read(node, requests, breaker, None, incident)
-    where = position(node, requests=requests, breaker=breaker, incident=incident)
+    where = placed(facts)
     yield from _conditions(node, facts)
     yield from _quarantine(node, facts)
     yield from _taints(node)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 64 * 1024
+_REST_S = 0.005
+"""How long the thread lets more come after a write: a burst of lines is a few writes, and does not wake it for each."""
 _GONE = ("EPIPE", "EBADF", "EIO", "ENXIO", "ECONNRESET")  # nobody will read this descriptor again
 
 
@@ -38,6 +40,7 @@ class Writer:
         self._waiting: deque[bytes] = deque()
         self._size = 0
         self._closing = False
+        self._idle = False  # the thread waits for something to write
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -55,7 +58,9 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_all, name=f"writer-{self._descriptor}", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
 
     def close(self, deadline_s: float = 2.0) -> bool:
         """Write what is queued, for at most `deadline_s`; whether all of it was written."""
@@ -81,7 +86,9 @@ class Writer:
         while True:
             with self._changed:
                 while not self._waiting and not self._closing:
+                    self._idle = True
                     self._changed.wait()
+                self._idle = False
                 if not self._waiting:
                     return
                 pieces = self._next_chunk()
@@ -94,6 +101,8 @@ class Writer:
                 for piece in pieces:
                     self._size -= len(piece)
                     self._waiting.popleft()
+                if not self._closing:
+                    self._changed.wait(_REST_S)  # only `close` cuts it short
 
     def _next_chunk(self) -> list[bytes]:
         """The pieces for one write. They stay queued until they are written, so that `close` knows what is missing."""

@@ -16,6 +16,7 @@ from nvsx.errors import NvsxError
 from nvsx.httpd.message import Answer, Request, json_answer
 from nvsx.httpd.server import Bounds, Server
 from nvsx.metrics import CONTENT_TYPE, FAMILIES, Histogram, exposition
+from nvsx.relay import Relay
 from nvsx.triggers.senders import MISSING, SecretFile, is_local, is_loopback, own_sender, sender_of
 from nvsx.triggers.webhook import Turned, misnamed, read, told, unable, unbelieved
 
@@ -84,7 +85,9 @@ class Listener:
         self._root = root
         self._own = own_sender(SecretFile(path) for path in tokens)
         self._senders: dict[str, Sender] = {}
-        self._loop = asyncio.get_running_loop()
+        self._there = Relay(asyncio.get_running_loop())
+        self._back: Relay | None = None  # into the server's thread
+        self._asking: set[asyncio.Task[Any]] = set()
         self._on_heard, self._on_note, self._on_defect = on_heard, on_note, on_defect
         self._spoiled = ""  # why the certificate could not be renewed
         self._bounds = bounds or Bounds()
@@ -217,15 +220,17 @@ class Listener:
 
     async def _asked(self, question: Coroutine[Any, Any, T]) -> T:
         """What the inbox says, asked in its own loop. TimeoutError after a while; the question goes on all the same."""
+        here = asyncio.get_running_loop()
+        if self._back is None or self._back.loop is not here:
+            self._back = Relay(here)
+        answer: asyncio.Future[T] = here.create_future()
         try:
-            answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(question, self._loop))
+            self._there.call(self._put, question, answer, self._back)
         except RuntimeError:  # the loop has ended
             question.close()
             raise NvsxError("nvsx is stopping") from None
-        done, _ = await asyncio.wait([answer], timeout=TAKING_S)
-        if not done:
-            raise TimeoutError
-        return answer.result()
+        async with asyncio.timeout(TAKING_S):
+            return await answer
 
     async def _health(self, _: Request) -> Answer:
         still = self._clock.monotonic() - self._pulse
@@ -274,9 +279,21 @@ class Listener:
 
     def _later(self, call: Callable[..., None], *args: object) -> None:
         with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(call, *args)
+            self._there.call(call, *args)
 
     # And this in the daemon's loop.
+
+    def _put(self, question: Coroutine[Any, Any, T], answer: asyncio.Future[T], back: Relay) -> None:
+        """Have a question answered; the answer goes back to whence it came."""
+
+        def answered(done: asyncio.Task[T]) -> None:
+            self._asking.discard(done)
+            with suppress(RuntimeError):  # the server has ended
+                back.call(_hand_over, done, answer)
+
+        asking = asyncio.create_task(question)
+        self._asking.add(asking)
+        asking.add_done_callback(answered)
 
     def _count(self, heard: Heard) -> None:
         key = (heard.source, heard.verdict, heard.auth)
@@ -302,6 +319,17 @@ class Listener:
             if error.message != self._spoiled:
                 self._on_note(f"the old certificate stays in use: {error.message}")
             self._spoiled = error.message
+
+
+def _hand_over(done: asyncio.Task[T], answer: asyncio.Future[T]) -> None:
+    if answer.done():  # nobody waits any more
+        return
+    if done.cancelled():
+        answer.set_exception(NvsxError("nvsx is stopping"))
+    elif error := done.exception():
+        answer.set_exception(error)
+    else:
+        answer.set_result(done.result())
 
 
 class _Page(NamedTuple):

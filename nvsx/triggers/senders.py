@@ -6,6 +6,7 @@ A secret file is read again when it has changed, so secrets are rotated by writi
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from ipaddress import ip_address
 from stat import S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ PROVEN, LOCAL, OBSERVED, MISSING, WRONG = "proven", "local", "observed", "missin
 """How a sender was admitted (by its secret; because it is on this machine; in observe mode only), or why it was not."""
 
 _LONGEST_SECRET = 4096
+_LONGEST_ADDRESS = 100
 _HEADERS = {"header": "X-Nvsx-Token", "hmac": "X-Nvsx-Signature"}
 """Where a secret or signature is looked for if neither nvsx.yaml nor the format says it."""
 _RELAYED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via", "origin"})
@@ -142,6 +144,11 @@ def is_local(request: Request) -> bool:
 
 
 def is_loopback(address: str) -> bool:
+    return len(address) <= _LONGEST_ADDRESS and _is_loopback(address)
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(address: str) -> bool:
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

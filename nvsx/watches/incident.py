@@ -47,6 +47,15 @@ def observe(incident: Incident, node: Object, now: float, *, blind_since: float 
 
     `blind_since`: when sight of the node was lost, if versions may have been missed before this one.
     """
+    known = _with_moments(learned(incident, node), node, now, blind_since or now)
+    if not incident.progress_time:  # who comes late learns from the node for how long it has stood still
+        return known._replace(progress_time=min(nvsentinel.last_sign(node) or now, now))
+    moved = known.state != incident.state or known.event_ids != incident.event_ids
+    return known._replace(progress_time=now) if moved else known
+
+
+def learned(incident: Incident, node: Object) -> Incident:
+    """What is known of the incident with this version of its node, but for the times at which it was seen."""
     events = tuple(
         event for event in nvsentinel.quarantine_events(node) if incident.covers(event.time) or not event.time
     )
@@ -71,17 +80,14 @@ def observe(incident: Incident, node: Object, now: float, *, blind_since: float 
         quarantined=incident.quarantined or held,
         state=label,
     )
-    known = _with_first_fault(_with_moments(known, node, now, blind_since or now), events, faults)
-    if never_seen:  # who comes late learns from the node for how long it has stood still
-        return known._replace(progress_time=min(nvsentinel.last_sign(node) or now, now))
-    moved = label != incident.state or known.event_ids != incident.event_ids
-    return known._replace(progress_time=now) if moved else known
+    return _with_first_fault(known, events, faults)
 
 
 def _with_moments(incident: Incident, node: Object, now: float, blind_since: float) -> Incident:
     since = int(incident.since) - CLOCK_SKEW_S
-    new = moments.node_readings(node, incident.sighting, since, now, blind_since)
-    return incident._replace(moments=moments.joined(incident.moments, new), sighting=moments.sighting(node))
+    seen = moments.sighting(node)
+    new = moments.node_readings(node, incident.sighting, seen, since, now, blind_since)
+    return incident._replace(moments=moments.joined(incident.moments, new), sighting=seen)
 
 
 def told(incident: Incident, facts: Mapping[str, Any]) -> Incident:

@@ -70,15 +70,17 @@ def sighting(node: Object) -> Sighting:
     return Sighting(True, bool(nvsentinel.faults(node)), held, nvsentinel.state(node), ready.status if ready else "")
 
 
-def node_readings(node: Object, before: Sighting, since: float, now: float, blind_since: float) -> Iterator[Reading]:
-    """What a version of the node tells. Stamps from before `since` belong to another incident. `blind_since` is when
-    sight of the node was lost, if what lay between was not seen (else `now`).
+def node_readings(
+    node: Object, before: Sighting, after: Sighting, since: float, now: float, blind_since: float
+) -> Iterator[Reading]:
+    """What a version of the node tells; `after` is its sighting. Stamps from before `since` belong to another incident.
+    `blind_since` is when sight of the node was lost, if what lay between was not seen (else `now`).
     """
     for reading in _stamps(node):
         if reading.latest >= since:
             yield reading
     if before.looked:
-        yield from (Reading(moment, blind_since, now, SIGHT) for moment in _changes(before, sighting(node)))
+        yield from (Reading(moment, blind_since, now, SIGHT) for moment in _changes(before, after))
 
 
 def _stamps(node: Object) -> Iterator[Reading]:

@@ -7,6 +7,7 @@ platform-connectors' Kubernetes connector).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ FOR_PEOPLE = frozenset({"CONTACT_SUPPORT", "RUN_FIELDDIAG", "RUN_DCGMEUD", "UNKN
 OPT_OUT_LABELS = ("k8saas.nvidia.com/ManagedByNVSentinel", "nvsentinel.dgxc.nvidia.com/managed")
 """Node labels whose value `false` keeps NVSentinel's hands off the node."""
 
+_LONGEST_TIME = 64
+_KEPT_TEXT = 16 * 1024
+"""Longer annotations are read anew each time: what is kept must stay small."""
+
 _ERROR_CODE = r"ErrorCode:(\S+)"
 _ACTION = r"Recommended Action=([A-Z_]+);"
 _LABEL_TIME = r"(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\Z"
@@ -105,10 +110,13 @@ class QuarantineEvent(NamedTuple):
 
 def parse_time(text: object) -> float:
     """Epoch seconds of an RFC 3339 time, or of NVSentinel's label form `2026-08-21T10-00-08Z`; 0.0 if it is neither."""
+    return _parsed_time(text) if isinstance(text, str) and len(text) <= _LONGEST_TIME else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _parsed_time(text: str) -> float:
     from datetime import UTC, datetime
 
-    if not isinstance(text, str):
-        return 0.0
     label = re.match(_LABEL_TIME, text)
     if label:
         text = f"{label[1]}T{label[2]}:{label[3]}:{label[4]}Z"
@@ -138,28 +146,44 @@ def resource_version(thing: Object) -> str:
 
 def conditions(thing: Object) -> Iterator[Condition]:
     """The conditions in an object's status; malformed ones are passed over."""
-    listed = (thing.get("status") or {}).get("conditions") or ()
-    for raw in listed:
-        if isinstance(raw, dict) and "type" in raw:
-            yield Condition(
-                str(raw["type"]),
-                str(raw.get("status", "Unknown")),
-                str(raw.get("reason") or ""),
-                str(raw.get("message") or ""),
-                parse_time(raw.get("lastTransitionTime")),
-            )
+    for raw in _raw_conditions(thing):
+        yield _condition(raw)
 
 
 def condition(thing: Object, type_: str) -> Condition | None:
-    return next((found for found in conditions(thing) if found.type == type_), None)
+    return next((_condition(raw) for raw in _raw_conditions(thing) if raw["type"] == type_), None)
+
+
+def _raw_conditions(thing: Object) -> Iterator[dict[str, Any]]:
+    for raw in (thing.get("status") or {}).get("conditions") or ():
+        if isinstance(raw, dict) and "type" in raw:
+            yield raw
+
+
+def _condition(raw: dict[str, Any]) -> Condition:
+    return Condition(
+        str(raw["type"]),
+        str(raw.get("status", "Unknown")),
+        str(raw.get("reason") or ""),
+        str(raw.get("message") or ""),
+        parse_time(raw.get("lastTransitionTime")),
+    )
 
 
 def quarantine_events(node: Object) -> tuple[QuarantineEvent, ...]:
     """The health events for which fault-quarantine holds the node, oldest first; () when there are none or they are
     unreadable (a damaged annotation is evidence of nothing).
     """
+    text = annotations_of(node).get(EVENTS_ANNOTATION)
+    if not isinstance(text, str):
+        return ()
+    return _events_in(text) if len(text) <= _KEPT_TEXT else _events_in.__wrapped__(text)
+
+
+@lru_cache(maxsize=256)  # one version of a node is asked for its events again and again
+def _events_in(text: str) -> tuple[QuarantineEvent, ...]:
     try:
-        listed = annotated_events(node)
+        listed = _listed(text)
     except ValueError:
         return ()
     return tuple(_quarantine_event(raw) for raw in listed if isinstance(raw, dict))
@@ -167,7 +191,10 @@ def quarantine_events(node: Object) -> tuple[QuarantineEvent, ...]:
 
 def annotated_events(node: Object) -> list[Any]:
     """The quarantine annotation's list as it stands there, [] without one. ValueError, with the fact, if it is none."""
-    text = annotations_of(node).get(EVENTS_ANNOTATION)
+    return _listed(annotations_of(node).get(EVENTS_ANNOTATION))
+
+
+def _listed(text: str | None) -> list[Any]:
     if not text:
         return []
     import json
@@ -217,7 +244,8 @@ def _number(value: object) -> float:
 
 def faults(node: Object) -> tuple[Condition, ...]:
     """The node's active NVSentinel faults."""
-    return tuple(found for found in conditions(node) if found.is_fault)
+    active = (_condition(raw) for raw in _raw_conditions(node) if raw.get("status") == "True")
+    return tuple(found for found in active if found.is_fault)
 
 
 def state(node: Object) -> str:
@@ -266,10 +294,18 @@ def label_time(node: Object, suffix: str) -> float:
 
 def remediation_time(node: Object) -> float:
     """When fault-remediation last made a maintenance object for the node, epoch seconds; 0.0 where none is recorded."""
+    text = annotations_of(node).get(REMEDIATION_ANNOTATION)
+    if not isinstance(text, str):
+        return 0.0
+    return _ordered_time(text) if len(text) <= _KEPT_TEXT else _ordered_time.__wrapped__(text)
+
+
+@lru_cache(maxsize=256)
+def _ordered_time(text: str) -> float:
     import json
 
     try:
-        groups = json.loads(annotations_of(node).get(REMEDIATION_ANNOTATION, "{}"))["equivalenceGroups"]
+        groups = json.loads(text)["equivalenceGroups"]
         return max((parse_time(group.get("createdAt")) for group in groups.values()), default=0.0)
     except (ValueError, KeyError, TypeError, AttributeError):
         return 0.0

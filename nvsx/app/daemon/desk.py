@@ -48,6 +48,7 @@ class Desk:
         self._rng = rng
         self._project = project
         self._alias = alias
+        self._answers_to_storms: tuple[Project, str] | None = None
 
     async def decide(
         self, found: Sequence[Case], answered: Callable[[int, Admitted], None] | None = None
@@ -61,8 +62,7 @@ class Desk:
         answers: list[Admitted] = []
         gathered = await self._gathered(found)
         for begin in range(0, len(gathered), AT_ONCE):
-            part = [self._decide(case) for case in gathered[begin : begin + AT_ONCE]]
-            results = await asyncio.gather(*part, return_exceptions=True)
+            results = await self._decided(gathered[begin : begin + AT_ONCE])
             for at, result in enumerate(results, begin):
                 if isinstance(result, BaseException):
                     continue
@@ -73,6 +73,14 @@ class Desk:
                 if isinstance(result, BaseException):
                     raise result
         return answers
+
+    async def _decided(self, part: Sequence[Case]) -> Sequence[Admitted | BaseException]:
+        if len(part) == 1:  # most deliveries, and a task for it would be a third of its cost
+            try:
+                return [await self._decide(part[0])]
+            except Exception as error:
+                return [error]
+        return await asyncio.gather(*(self._decide(case) for case in part), return_exceptions=True)
 
     async def _decide(self, case: Case) -> Admitted:
         project, occasion = self._project(), case.occasion
@@ -143,7 +151,7 @@ class Desk:
 
     async def _gathered(self, found: Sequence[Case]) -> list[Case]:
         """The cases with those that belong to a storm turned into news of it; a storm that begins is started here."""
-        if not route(Report(STORM), list(self._project().runbooks.values())).runbook:
+        if not self._storm_runbook():
             return list(found)
         single = {id(case) for case in found if cases.starts_single_run(case) and self._is_first(case.occasion.node)}
         faults = [(case.occasion.node, case.moment) for case in found if id(case) in single]
@@ -154,6 +162,13 @@ class Desk:
         if self.storm.rages and self.storm.nodes != before.nodes:
             self._storm_grows()
         return [self._in_storm(case) if id(case) in single else case for case in found]
+
+    def _storm_runbook(self) -> str:
+        """The runbook that answers to storms, "" where there is none. It is asked for with every delivery."""
+        project = self._project()
+        if self._answers_to_storms is None or self._answers_to_storms[0] is not project:
+            self._answers_to_storms = project, route(Report(STORM), list(project.runbooks.values())).runbook
+        return self._answers_to_storms[1]
 
     def _is_first(self, node: str) -> bool:
         """Whether nothing is under way for the node: what belongs to an open incident is not one more node."""
@@ -198,8 +213,7 @@ class Desk:
         self.storm = self.storm._replace(named=self.storm.named | new.keys() | told)
 
     async def _name_failed(self, new: dict[str, str], key: str) -> None:
-        project = self._project()
-        name = route(Report(STORM), list(project.runbooks.values())).runbook
+        project, name = self._project(), self._storm_runbook()
         hooks = project.prepared(project.runbooks[name]).hooks if name else project.config.hooks
         why = "; ".join(f"{node}: {reason}" for node, reason in sorted(new.items()))
         news = self._alarms.news(

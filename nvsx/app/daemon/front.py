@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
-from nvsx.admission import ATTACH, DUPLICATE, QUEUE, START
+from nvsx.admission import QUEUE, START
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.records import list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
-from nvsx.errors import EnvironmentUnusable, NvsxError
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
 from nvsx.triggers.nodes import resolve
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
     from nvsx.app.daemon.cases import Case
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from nvsx.metrics import Figures
     from nvsx.triggers.inbox import Delivery
 
-
-NODES_S = 2.0
-"""How long a delivery waits for the nodes: less than its sender, and the listener, wait for the answer."""
 
 _STARTING = "nvsx has just started and does not know the nodes yet"
 
@@ -40,25 +36,22 @@ class Front:
         self._drills = drills
         self._started = started
 
+    @property
+    def looked(self) -> asyncio.Event:
+        """Set once it is known what nodes there are, or that they are not there for the asking."""
+        return self._daemon.fleet.looked
+
     async def take(self, delivery: Delivery) -> Sequence[Receipt]:
-        """Decide about each alert; all of it is durable when this returns."""
-        await self._know_nodes()
+        """Decide about each alert; all of it is durable when this returns.
+
+        Just after the start the nodes are not known, by whose names many alerts are told apart: wait for `looked`.
+        """
+        await self.looked.wait()
         found = self._cases(delivery)
         unknown = [self._unknown(case) for case in found]
         asked = [case for case, receipt in zip(found, unknown, strict=True) if receipt is None]
         answers = iter(await self._daemon.desk.decide(asked))
         return [receipt or self._receipt(case, next(answers)) for case, receipt in zip(found, unknown, strict=True)]
-
-    async def _know_nodes(self) -> None:
-        """Just after the start the nodes are not known, by whose names many alerts are told apart: wait for them.
-
-        EnvironmentUnusable where that takes long; once they are known not to be there for the asking, nobody waits.
-        """
-        try:
-            async with asyncio.timeout(NODES_S):
-                await self._daemon.fleet.looked.wait()
-        except TimeoutError:
-            raise EnvironmentUnusable(_STARTING) from None
 
     def _cases(self, delivery: Delivery) -> list[Case]:
         daemon = self._daemon
@@ -83,12 +76,8 @@ class Front:
     def _receipt(self, case: Case, admitted: Admitted) -> Receipt:
         verdict, occasion = admitted.decision.verdict, case.occasion
         runbook, node, key = occasion.runbook, occasion.node, ""
-        if verdict in (ATTACH, DUPLICATE) and admitted.run_id:
-            try:
-                row = self._daemon.tools.ledger.find(admitted.run_id)
-                runbook, node, key = row.runbook, row.node, row.incident_key
-            except NvsxError:
-                pass
+        if admitted.joined:
+            runbook, node, key = admitted.joined
         elif verdict in (START, QUEUE):
             key = incident_key_of(self._daemon.ground.cluster, node, runbook, str(case.trigger.get("incident_key", "")))
         return Receipt(verdict, admitted.decision.reason, admitted.run_id, key, runbook, node)
@@ -97,7 +86,7 @@ class Front:
         """Why nothing would be accepted now, "" where it would."""
         if self._daemon.tools.gate.stopping:
             return "nvsx is stopping"
-        if not self._daemon.fleet.looked.is_set():
+        if not self.looked.is_set():
             return _STARTING
         return self._daemon.intake.trouble
 

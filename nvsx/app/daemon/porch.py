@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
@@ -25,8 +24,10 @@ if TYPE_CHECKING:
     from nvsx.triggers.inbox import Delivery, Receipt
 
 ASKING = "nvsx has just started and asks which cluster this is"
-ASKING_S = 1.5
-"""How long a delivery waits for that: together with what the front takes, less than its sender waits."""
+STARTING_S = 0.35
+"""How long a delivery waits for that and for the list of nodes. It is about as long as a cluster takes that answers;
+where it takes longer, whoever can come again is told to in good time, and nobody piles up behind.
+"""
 
 
 class Porch:
@@ -47,13 +48,21 @@ class Porch:
 
     async def take(self, delivery: Delivery) -> Sequence[Receipt]:
         """What the front makes of it; EnvironmentUnusable, which is answered 503, where there is none yet."""
-        if self.reason == ASKING:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ASKING_S):
-                    await self._led.wait()
-        if self._front is None:
+        if self._front is None and self.reason != ASKING:
             raise EnvironmentUnusable(await self.readiness())
+        if self._front is None or not self._front.looked.is_set():
+            await self._until_started()
+        assert self._front is not None
         return await self._front.take(delivery)
+
+    async def _until_started(self) -> None:
+        try:
+            async with asyncio.timeout(STARTING_S):
+                await self._led.wait()
+                assert self._front is not None
+                await self._front.looked.wait()
+        except TimeoutError:
+            raise EnvironmentUnusable(await self.readiness()) from None
 
     async def readiness(self) -> str:
         if self._front is not None:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.app.daemon.core import Daemon, Options
+from nvsx.app.daemon.fleet import NODES
 from nvsx.app.daemon.gate import Gate, GatedSink
 from nvsx.app.daemon.log import Log
 from nvsx.app.daemon.project import load_project
@@ -133,11 +134,15 @@ class Service:
     async def open(self, footing: Footing, on_blind: Callable[[str], None] | None = None) -> Daemon:
         """Learn which cluster this is, and make the daemon. `on_blind` is told why that takes long."""
         ledger, cluster = footing
-        identity = await self._identity(cluster, ledger, on_blind)
-        self.log.cluster = identity
         database = self._database(cluster)
         view = View(cluster, self.clock, whole_fleet=True, on_note=self.log.warn, database=database)
         self._stack.push_async_callback(view.close)
+        early = view.subscribe(NODES, lambda seen: None, name="start")  # both questions at once: deliveries wait
+        try:
+            identity = await self._identity(cluster, ledger, on_blind)
+        finally:
+            early.close()  # its stream lingers for those who come next
+        self.log.cluster = identity
         sink = GatedSink(self.gate, self.sink, self.tally, Record(ledger))
         ground = Ground(
             self.root, self.base, self.environment, secret_values(self.settings), identity, self.context,

@@ -78,9 +78,9 @@ class ApiServer:
 
     async def __aenter__(self) -> ApiServer:
         if self._listening:
-            self._server = await asyncio.start_server(self._serve, sock=self._listening, ssl=self._tls)
+            self._server = await asyncio.start_server(self._welcome, sock=self._listening, ssl=self._tls)
         else:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+            self._server = await asyncio.start_server(self._welcome, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -94,10 +94,13 @@ class ApiServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection in a task of our own: asyncio reports each of its own that is cancelled as a failure."""
+        task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             requests = http1.Requests(reader)
             while (request := await requests.next()) is not None:
@@ -112,7 +115,6 @@ class ApiServer:
         except Unreachable:
             http1.reset(writer)
         finally:
-            self._tasks.discard(task)
             writer.close()
 
     async def _exchange(self, request: HttpRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
