@@ -371,7 +371,7 @@ def test_people_are_shown_what_is_unknown(tmp_path: Path, capsys: pytest.Capture
     async def story() -> None:
         ledger = Ledger.open(tmp_path)
         now = ledger.now()
-        await ledger.ring(Ring("s", "t", alarm("nvsx-20260101-0001", at=now, node="gpu-1", alias="brave-wombat")))
+        await ledger.ring(Ring("s", "t", alarm("nvsx-20260101-0001", at=now - 600, node="gpu-1", alias="brave-wombat")))
         key = ("nvsx-20260101-0001", now)
         await ledger.append(EffectIntended(*key, "", "hook", "onFailure", "a.sh", 1, "key"))
         await ledger.append(EffectStarted(*key, "key", 1, 1, "1"))
@@ -388,11 +388,14 @@ def test_people_are_shown_what_is_unknown(tmp_path: Path, capsys: pytest.Capture
         return capsys.readouterr().out
 
     listed = shown("runs")
-    assert "OWN CALL" in listed
-    assert "brave-wombat: because" in listed
-    assert "nvsx explain nvsx-20260101-0001" in listed
-    assert "OWN CALL" not in shown("runs", "--runbook", "xid")
-    assert "OWN CALL" not in shown("runs", "--unfinished")
+    assert listed.splitlines()[2:] == [
+        "nvsx's own calls:",
+        "  ✗ nvsx-20260101-0001  onFailure, ok, 10m00s ago",
+        "      brave-wombat: because",
+        "      unknown: attempt 1 of onFailure a.sh was cut off; look whether it did its work",
+    ]
+    assert "own calls" not in shown("runs", "--runbook", "xid")
+    assert "own calls" not in shown("runs", "--unfinished")
     told = shown("explain", "nvsx-20260101-0001")
     assert [line.split()[4] for line in told.splitlines() if "attempt" in line] == ["unknown:", "ok"]
     data = json.loads(shown("runs", "--output", "json"))

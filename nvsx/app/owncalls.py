@@ -21,6 +21,9 @@ WAITING = "waiting"
 CALLING = "calling"
 
 
+_SIGNS = {"ok": ("●", "green"), "not_configured": ("○", "yellow"), WAITING: ("◆", "cyan"), CALLING: ("◆", "cyan")}
+
+
 class ShownCall(NamedTuple):
     """A call of nvsx's own as people see it: `status` is its outcome, or one of the words above."""
 
@@ -60,18 +63,19 @@ def about(alarm: Alarm) -> str:
 
 
 def call_lines(calls: Sequence[ShownCall], now: float, paint: Paint) -> Iterator[str]:
-    """The calls as lines below a status; none where there is nothing to say."""
+    """The calls as lines below runs or a status; none where there is nothing to say."""
     if not calls:
         return
     yield ""
     yield "nvsx's own calls:"
     for one in calls:
         alarm = one.alarm
-        mark = paint("✗", "red") if one.status == ORPHANED or one.unknown else paint("◆", "cyan")
-        age = format_duration(max(0.0, now - alarm.at))
-        yield f"  {mark} {alarm.id}  {alarm.hook}, {one.status}, {age} ago: {about(alarm)}"
+        sign, color = _SIGNS.get(one.status, ("✗", "red"))
+        mark = paint("✗", "red") if one.unknown else paint(sign, color)
+        yield f"  {mark} {alarm.id}  {alarm.hook}, {one.status}, {format_duration(max(0.0, now - alarm.at))} ago"
+        yield f"      {about(alarm)}"
         if one.status in (ORPHANED, WAITING):
-            yield "      nobody calls it now; the next start of nvsx serve does"
+            yield "      nobody calls it now; nvsx serve does as soon as it runs"
         for what in one.unknown:
             yield paint(f"      unknown: {printable(what)} was cut off; look whether it did its work", "yellow")
 

@@ -20,10 +20,6 @@ _COLORS = {
     "skipped": "grey",
     "blind": "yellow",
     "orphaned": "red",
-    "ok": "green",
-    "calling": "cyan",
-    "waiting": "cyan",
-    "not_configured": "yellow",
 }
 
 
@@ -38,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.app.openruns import shown_runs
-    from nvsx.app.owncalls import shown_calls
+    from nvsx.app.owncalls import call_lines, shown_calls
     from nvsx.clock import RealClock
     from nvsx.errors import Exit, UsageError
     from nvsx.ledger import Ledger
@@ -66,7 +62,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         _say_json(found, calls)
         return Exit.DONE
     paint = paint_for(1, settings.color, deep=settings.deep_color)
-    for line in (*_drawn(found, now, paint, args, settings), *_drawn_calls(calls, now, paint)):
+    for line in (*_drawn(found, now, paint, args, settings), *call_lines(calls, now, paint)):
         say(line)
     return Exit.DONE
 
@@ -100,29 +96,6 @@ def _drawn(
     orphans = [one.run.id for one in found if one.status == "orphaned"]
     if orphans:
         yield paint(f"{len(orphans)} orphaned: the process is gone; go on with: nvsx run --resume {orphans[0]}", "red")
-
-
-def _drawn_calls(calls: Sequence[ShownCall], now: float, paint: Paint) -> Iterator[str]:
-    from nvsx.app.owncalls import about
-    from nvsx.durations import format_duration
-    from nvsx.terminal import is_terminal, size, table
-
-    if not calls:
-        return
-    yield ""
-    rows = [
-        (one.alarm.id, one.alarm.hook, f"{one.status} (unknown before)" if one.unknown else one.status,
-         f"{format_duration(max(0.0, now - one.alarm.at))} ago", about(one.alarm))
-        for one in calls
-    ]  # fmt: skip
-    cells = size()[0] if is_terminal(1) else 0
-    heading, *lines = table(("OWN CALL", "HOOK", "STATUS", "WHEN", "ABOUT"), rows, cells=cells).split("\n")
-    yield paint(heading, "grey")
-    for one, line in zip(calls, lines, strict=True):
-        yield paint(line, "yellow" if one.unknown else _COLORS.get(one.status, "red"))
-    cut = next((one.alarm.id for one in calls if one.unknown), "")
-    if cut:
-        yield paint(f"some were cut off, and whether they did their work is unknown: nvsx explain {cut}", "yellow")
 
 
 def _say_json(found: Sequence[ShownRun], calls: Sequence[ShownCall]) -> None:
