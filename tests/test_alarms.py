@@ -187,9 +187,8 @@ def test_news_of_a_storm_that_was_told_is_not_told_again_by_the_next_daemon(tmp_
             place.state("gpu-1", "drain-failed")
             await asyncio.sleep(20)
         assert place.started("storm-news.sh") == ["storm-news.sh"]
+        place.state("gpu-2", "drain-failed")
         async with place.daemon():
-            await asyncio.sleep(20)
-            place.state("gpu-2", "drain-failed")
             await asyncio.sleep(60)
 
     place.play(story)
@@ -327,8 +326,11 @@ def test_only_one_process_calls_and_death_frees(tmp_path: Path) -> None:
         one.close()
         assert [free.id for free in other.free_alarms("c")] == ["nvsx-1", "nvsx-1.1"]
         assert await other.claim_alarm("nvsx-1")
+        assert await other.resolve(Ring("s", "t", alarm("nvsx-3"))) == (False, ""), "it has not ended"
         await other.end_alarm("nvsx-1", "ok")
         assert not await other.claim_alarm("nvsx-1")
+        assert await other.resolve(Ring("s", "t", alarm("nvsx-3"))) == (True, "nvsx-3")
+        assert await other.resolve(Ring("s", "t", alarm("nvsx-4"))) == (False, ""), "once"
         other.close()
 
     asyncio.run(story())
@@ -523,6 +525,10 @@ def test_killed_between_the_end_of_the_hook_and_its_result(site: Site) -> None:
     assert stop(daemon) == 0
     assert [call[2] for call in calls(site) if call[0] == "begin"] == ["1", "2"]
     assert "unknown: onFailure" in site.said()
+    reader = Ledger.reader(site.state)
+    assert reader is not None
+    assert [one.outcome for one in reader.effects(recorded(site)[0].id)] == ["unknown", "ok"]
+    reader.close()
 
 
 @needs_kubectl
