@@ -24,6 +24,12 @@ BY_HAND = "manual"
 FORGOTTEN_S = 6 * 3600.0
 """An incident whose run has ended is closed after this long without news, even if its node is still quarantined."""
 
+_UNDER_WAY = "its run is under way"
+_ENDED = (
+    "its run has ended, and the incident is open until its node is released, or nothing is heard of it for"
+    f" {FORGOTTEN_S / 3600:.0f} h"
+)
+
 
 class Occasion(NamedTuple):
     """Something a source reported, with the runbook that routing chose for it. Times are epoch seconds, 0.0 unknown."""
@@ -167,7 +173,7 @@ def _belonging(occasion: Occasion, memory: Memory) -> Decision | None:
 def _admit(occasion: Occasion, memory: Memory, limits: Limits, *, stopping: bool) -> Decision:
     latest = memory.latest(occasion.node, occasion.runbook)
     if latest and not latest.closed and not _is_new_session(occasion, latest):
-        return Decision(ATTACH, "the incident is open", latest)
+        return Decision(ATTACH, _ENDED if latest.run_ended else _UNDER_WAY, latest)
     if latest and latest.closed and occasion.about and occasion.about <= latest.closed:
         return Decision(ATTACH, "it happened before the incident was closed", latest)
     if latest and occasion.cooldown_s and latest.run_ended and occasion.time < latest.run_ended + occasion.cooldown_s:

@@ -115,6 +115,11 @@ def test_a_delivery_that_was_answered_names_its_run() -> None:
     assert decision.run_id == "run-9"
 
 
+def test_who_is_told_of_an_open_incident_hears_whether_its_run_goes_on() -> None:
+    assert decide(occasion(), Remembered(OPEN), Limits()).reason == "its run is under way"
+    assert "its run has ended" in decide(occasion(), Remembered(ENDED), Limits()).reason
+
+
 def test_a_silence_stops_a_start_and_nothing_else() -> None:
     silence = Silence(NOW + 1, "driver update", node="gpu-*")
     assert answer(Remembered(), (silence,)) == IGNORE

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from nvsx.ledger import Ledger
 from tests.servers.kube import KubeServer
 
 if TYPE_CHECKING:
@@ -79,3 +80,7 @@ def test_the_flagship_with_a_list_and_a_watch_for_each_resource(pyz: Path, tmp_p
     assert set(stages.values()) == {"pass"}
     check_calls(ran.calls)
     assert ran.script_calls, "the runbook's own scripts looked at the cluster, too"
+    reader = Ledger.reader(tmp_path / "state")
+    assert reader is not None
+    assert reader.cursor("pruned"), "a bastion without a daemon forgets what is old, too"
+    reader.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
 from nvsx.app.recorded import admit, heed_cancellation, open_ledger
+from nvsx.app.retention import forget_old
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.target import ask_on_terminal, settle_target
 from nvsx.cluster.context import pin_context
@@ -22,7 +23,7 @@ from nvsx.cluster.listed import Listed
 from nvsx.cluster.processes import observing
 from nvsx.engine.history import NEW_RUN
 from nvsx.engine.plan import Plan, new_run_id
-from nvsx.errors import Refused
+from nvsx.errors import NvsxError, Refused
 from nvsx.journal import MemoryJournal
 from nvsx.settings import process_environment, secret_values, state_directory_or_scratch
 from nvsx.sinks.fanout import Fanout
@@ -186,6 +187,9 @@ async def carry_out(
     finally:
         for task in heeding:
             task.cancel()
+    if ledger:
+        with suppress(NvsxError):
+            await forget_old(ledger, Path(plan.run_dir).parent, session.clock)
     return int(outcome.exit_code)
 
 

@@ -12,9 +12,9 @@ from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
-from nvsx.app.daemon.retention import KEEP_S, forget_old
 from nvsx.app.daemon.runs import Ground, Runs, Tools
 from nvsx.app.daemon.watch import Watch
+from nvsx.app.retention import KEEP_S, forget_old
 from nvsx.errors import NvsxError
 from nvsx.triggers import storm as storms
 from nvsx.triggers.healthsource import HealthEventSource

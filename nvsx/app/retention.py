@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 EVERY_S = 86400.0
 KEEP_S = 90 * 86400.0
-_PRUNED = "pruned"
+_PRUNED, _KEEP = "pruned", "keep"
 
 
-async def forget_old(ledger: Ledger, runs: Path, clock: Clock, keep_s: float) -> None:
-    """Forget what ended more than `keep_s` ago, unless that was done within a day.
+async def forget_old(ledger: Ledger, runs: Path, clock: Clock, keep_s: float | None = None) -> None:
+    """Forget what ended more than `keep_s` ago, unless that was done within a day. Without it, what a daemon was told
+    last counts: a run by hand must not forget what the daemon is to keep.
 
     Unfinished runs and open incidents are kept whatever their age. Raises EnvironmentUnusable as the ledger does.
     """
     now = clock.now()
+    told = ledger.cursor(_KEEP)
+    if keep_s is None:
+        keep_s = float(told or KEEP_S)
+    elif told != str(keep_s):
+        await ledger.set_cursor(_KEEP, str(keep_s))
     if now < float(ledger.cursor(_PRUNED) or 0.0) + EVERY_S:
         return
     await ledger.prune(now - keep_s)
