@@ -73,7 +73,7 @@ class Config(NamedTuple):
     """A project's `nvsx.yaml`."""
 
     cluster: str = ""  # the cluster's name in alerts
-    hooks: Mapping[str, str] = {}  # a RUN_HOOKS name -> script, relative to `runbooks/`
+    hooks: Mapping[str, str] = {}  # a RUN_HOOKS name or RESOLVED_HOOK -> script, relative to `runbooks/`
     heartbeat: Heartbeat | None = None
     limits: Limits = Limits()
     silences: tuple[Silence, ...] = ()

@@ -34,7 +34,7 @@ VARIABLES: Mapping[str, str] = {
     "NVSX_EVENT_ENTITIES": "affected entities as TYPE:VALUE, blank-separated",
     "NVSX_EVENT_ID": "id of the first health event",
     "NVSX_EVENT_TIME": "time of the fault, RFC 3339; empty when unknown",
-    "NVSX_WAITING_FOR": "in onReminder, onTimeout and onBlind: what is missing",
+    "NVSX_WAITING_FOR": "in onReminder, onTimeout and onBlind: what is missing; in onResolved: what is over",
     "NVSX_DRILL": "1 in a rehearsal, else 0",
     "NVSX_REPEAT_COUNT": "runs for this node in the last 72 hours, this one included",
 }

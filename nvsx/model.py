@@ -32,6 +32,8 @@ DEFAULT_HOOK_TIMEOUT_S = 30.0
 
 STAGE_HOOKS = ("onSuccess", "onFailure", "onTimeout", "finally")
 RUN_HOOKS = ("onFailure", "onBlind", "onReminder", "finally")
+RESOLVED_HOOK = "onResolved"
+"""In `nvsx.yaml` only: what nvsx itself called people for is over."""
 
 
 class Clause(NamedTuple):

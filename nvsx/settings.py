@@ -137,6 +137,10 @@ def state_directory(settings: Settings) -> Path:
             f"cannot create the state directory {path}: {error.strerror}",
             hint="nvsx --state-dir DIR, with a directory that you may write to",
         ) from error
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        raise EnvironmentUnusable(
+            f"the state directory {path} is on a read-only file system", hint=f"findmnt -T {path}; or --state-dir DIR"
+        )
     if not os.access(path, os.W_OK | os.X_OK):
         raise EnvironmentUnusable(
             f"the state directory {path} is not writable", hint=f"sudo chown {settings.uid} {path}, or --state-dir DIR"

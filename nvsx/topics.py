@@ -38,6 +38,7 @@ environment below, in the project root, and is ended after hookTimeout (30s).
   stages[].hook                the stage passed (the same as hooks.onSuccess)
   stages[].hooks               onSuccess, onFailure, onTimeout, finally
   hooks (of the runbook)       onFailure, onBlind, onReminder, finally
+  hooks (of nvsx.yaml)         the same for every run and for nvsx's own troubles; onResolved when these are over
 
 Exit status 0 is success and 78 says "not configured"; anything else is a failure of the hook: the run goes on
 and ends with exit code 1. A hook says in its head what it needs (# nvsx: requires SLACK_WEBHOOK_URL); lint and

@@ -152,6 +152,16 @@ def test_recovery_closes_what_was_opened_and_opens_nothing(receiver: Receiver) -
     assert "MTTR 6m12s" in done.stdout
 
 
+def test_the_end_of_what_nvsx_itself_called_for_closes_that_page(receiver: Receiver) -> None:
+    text = "nvsx sees the cluster again, after 12m"
+    channels = {name: value for name, value in receiver.channels().items() if name[:5] in ("PAGER", "SLACK")}
+    done = run("resolved.sh", channels | {"NVSX_WAITING_FOR": text, "NVSX_TARGET_NODE": "", "NVSX_STAGE": ""})
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["slack: sent", "pagerduty resolve: sent"])
+    slack, resolved = receiver.requests
+    assert slack[3]["text"] == f":white_check_mark: {text}"
+    assert (resolved[3]["event_action"], resolved[3]["dedup_key"]) == ("resolve", VARIABLES["NVSX_INCIDENT_KEY"])
+
+
 def test_a_ticket_that_is_open_is_not_opened_again(receiver: Receiver) -> None:
     receiver.answers = {"/jira/rest/api/2/search": [(200, '{"issues": [{"key": "GPU-12"}]}')]}
     done = run("repair-ordered.sh", receiver.channels())

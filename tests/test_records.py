@@ -89,7 +89,7 @@ async def one_run(ledger: Ledger, *, ended: bool = True) -> None:
 
 def test_nothing_recorded_is_said_and_no_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert nvsx(capfd, tmp_path, "runs") == (0, f"no run is recorded yet in {tmp_path}\n", "")
-    assert json.loads(nvsx(capfd, tmp_path, "runs", "--output", "json")[1]) == {"v": 1, "runs": []}
+    assert json.loads(nvsx(capfd, tmp_path, "runs", "--output", "json")[1]) == {"v": 1, "runs": [], "calls": []}
     assert nvsx(capfd, tmp_path, "silence", "list")[0] == 0
     for command in (["attach"], ["cancel", "last"], ["explain", "last"], ["silence", "rm", "1"]):
         code, out, err = nvsx(capfd, tmp_path, *command)

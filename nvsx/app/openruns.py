@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nvsx.app.owncalls import ORPHANED, call_lines, calls_worth_knowing
 from nvsx.app.recorded import dead_owners
 from nvsx.cells import printable
 from nvsx.durations import format_duration
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from nvsx.app.owncalls import ShownCall
     from nvsx.ledger import Reader, RunRow
     from nvsx.terminal import Paint
 
 LOOKED_BACK_S = 72 * 3600.0
-ORPHANED = "orphaned"
 
 
 class ShownRun(NamedTuple):
@@ -50,10 +51,13 @@ class OnRecord(NamedTuple):
 
     runs: tuple[ShownRun, ...] = ()
     trouble: NvsxError | None = None
+    calls: tuple[ShownCall, ...] = ()
 
 
 def worth_knowing(directory: Path, now: float) -> OnRecord:
-    """Unfinished runs, and those of the last three days with an effect whose end is unknown; the oldest first."""
+    """Unfinished runs, and those of the last three days with an effect whose end is unknown; the oldest first. The
+    same of the calls that nvsx itself makes.
+    """
     try:
         reader = Ledger.reader(directory)
         if reader is None:
@@ -63,11 +67,12 @@ def worth_knowing(directory: Path, now: float) -> OnRecord:
             recent = reader.runs(limit=10_000, since=now - LOOKED_BACK_S)
             known = {run.id: run for run in (*recent, *unfinished)}
             shown = shown_runs(reader, directory, sorted(known.values(), key=lambda run: (run.created, run.id)))
+            calls = calls_worth_knowing(reader, directory, now - LOOKED_BACK_S)
         finally:
             reader.close()
     except NvsxError as error:
         return OnRecord(trouble=error)
-    return OnRecord(tuple(one for one in shown if not one.run.ended or one.unknown))
+    return OnRecord(tuple(one for one in shown if not one.run.ended or one.unknown), calls=calls)
 
 
 def run_lines(record: OnRecord, now: float, paint: Paint) -> Iterator[str]:
@@ -76,6 +81,7 @@ def run_lines(record: OnRecord, now: float, paint: Paint) -> Iterator[str]:
         yield ""
         hint = f" ({record.trouble.hint})" if record.trouble.hint else ""
         yield f"{paint('?', 'yellow', bold=True)} cannot read the record: {printable(record.trouble.message + hint)}"
+    yield from call_lines(record.calls, now, paint)
     if not record.runs:
         return
     yield ""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from nvsx.app.owncalls import shown_calls
 from nvsx.errors import NotFoundHere
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nvsx.app.owncalls import ShownCall
     from nvsx.ledger import DecisionRow, EvidenceRow, Reader, RunRow
 
 MOST = 20
@@ -20,10 +24,16 @@ class Past(NamedTuple):
     runs: dict[str, RunRow]
     evidence: list[EvidenceRow]
     more: int = 0  # reports of the incident that were only counted
+    calls: tuple[ShownCall, ...] = ()  # nvsx's own, the newest first
 
 
-def past(reader: Reader, word: str) -> Past:
-    """What is on record for a run's id, a node, an alias or `last`. Raises NotFoundHere where nothing is."""
+def past(reader: Reader, word: str, directory: Path) -> Past:
+    """What is on record for a run's id, a node, an alias or `last`, or for a call of nvsx's own. Raises NotFoundHere
+    where nothing is.
+    """
+    own = reader.alarm(word)
+    if own:
+        return Past([], {}, [], calls=tuple(shown_calls(reader, directory, [own])))
     decisions = _decisions(reader, word)
     runs = {}
     for run_id in {one.run_id for one in decisions if one.run_id}:
@@ -34,7 +44,8 @@ def past(reader: Reader, word: str) -> Past:
     incident = next((one.incident for one in decisions if one.incident), 0)
     evidence = reader.evidence(incident=incident) if incident else []
     counted = next((one.evidence for one in reader.incidents(open=False) if one.id == incident), 0)
-    return Past(decisions, runs, evidence, max(0, counted - len(evidence)))
+    calls = shown_calls(reader, directory, reader.alarms(node=word, limit=MOST))
+    return Past(decisions, runs, evidence, max(0, counted - len(evidence)), tuple(calls))
 
 
 def _decisions(reader: Reader, word: str) -> list[DecisionRow]:

@@ -37,16 +37,33 @@ def history_of(record: RunRecord, *, next_seq: int, told: float, now: float) -> 
         stage=under_way.stage if under_way else "",
         spent_s=max(0.0, alive - under_way.began) if under_way else 0.0,
         effects=_past_effects(record.effects),
-        cut_off=tuple(
-            CutOff(one.key, one.attempt, one.stage, one.name, one.script, one.role)
-            for one in record.effects
-            if not one.outcome
-        ),
+        cut_off=_cut_off(record.effects),
         effects_begun=len(record.effects),
         incident_key=record.run.incident_key,
         incident=record.facts,
         next_seq=next_seq,
         stopped="cancelled" if record.run.cancelled else "interrupted",
+    )
+
+
+async def take_up_alarm(ledger: Ledger, alarm: str) -> History:
+    """What came of a claimed alarm before, once nothing of its dead process lives any more."""
+    effects = ledger.effects(alarm)
+    if not effects:
+        return History()
+    await end_marked(alarm)
+    return History(
+        began=effects[0].intended,
+        effects=_past_effects(effects),
+        cut_off=_cut_off(effects),
+        effects_begun=len(effects),
+        next_seq=ledger.last_event(alarm)[0] + 1,
+    )
+
+
+def _cut_off(effects: Sequence[EffectRow]) -> tuple[CutOff, ...]:
+    return tuple(
+        CutOff(one.key, one.attempt, one.stage, one.name, one.script, one.role) for one in effects if not one.outcome
     )
 
 

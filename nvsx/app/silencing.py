@@ -46,4 +46,16 @@ def _until(args: argparse.Namespace, now: float) -> float:
     except ValueError:
         word = f"--for {args.lasting}" if args.lasting else f"--until {args.until}"
         raise UsageError(f"{word} is no time", hint="--for 2h, or --until 2026-12-01T08:00:00Z") from None
-    return time.timestamp()  # without a zone: this machine's own
+    return time.timestamp() if time.tzinfo else _local(time, args.until)
+
+
+def _local(time: datetime, word: str) -> float:
+    """A time without a zone is this machine's own. Where its clocks change, an hour comes twice and another never: then
+    nobody can know what is meant, and a silence that ends an hour late misses a page.
+    """
+    first, second = time.replace(fold=0).timestamp(), time.replace(fold=1).timestamp()
+    if first == second:
+        return first
+    what = "comes twice" if first < second else "never comes"
+    times = " or ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}" for at in sorted((first, second)))
+    raise UsageError(f"--until {word} {what} here, where clocks change then", hint=f"name the zone: --until {times}")

@@ -358,6 +358,7 @@ def _subdomain(text: str, what: str) -> str:
 
 def _epoch(text: str | None) -> float:
     try:
-        return datetime.fromisoformat(text).timestamp() if text else 0.0
+        when = datetime.fromisoformat(text) if text else None
+        return when.replace(tzinfo=when.tzinfo or UTC).timestamp() if when else 0.0
     except ValueError:
         return 0.0

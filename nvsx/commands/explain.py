@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.app.explaining import Explained
+    from nvsx.app.owncalls import ShownCall
     from nvsx.app.past import Past
     from nvsx.ledger import DecisionRow
     from nvsx.settings import Settings
@@ -62,11 +63,13 @@ def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
 
     reader = reader_of(settings.state_dir)
     try:
-        found = past(reader, args.event)
+        found = past(reader, args.event, settings.state_dir)
     finally:
         reader.close()
     if args.output == "json":
         import json
+
+        from nvsx.app.owncalls import call_data
 
         answer = {
             "v": 1,
@@ -75,6 +78,7 @@ def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
             "evidence": [
                 {**one._asdict(), "payload": one.payload.decode("utf-8", "replace")} for one in found.evidence
             ],
+            "calls": call_data(found.calls),
         }
         say(json.dumps(answer, ensure_ascii=False, indent=2))
         return Exit.DONE
@@ -112,6 +116,24 @@ def _drawn_past(found: Past, paint: Paint) -> Iterator[str]:
             yield f"  {_stamp(said.at)}  {printable(said.source)}  {summary}"
         if found.more:
             yield f"  and {found.more} more, which were only counted"
+    for number, call in enumerate(found.calls):
+        yield from ("",) if number or found.decisions else ()
+        yield from _call(call, paint)
+
+
+def _call(one: ShownCall, paint: Paint) -> Iterator[str]:
+    from nvsx.app.owncalls import about
+    from nvsx.cells import printable
+    from nvsx.ledger import UNKNOWN
+
+    alarm = one.alarm
+    yield f"{_stamp(alarm.at)}  nvsx itself: {about(alarm)}"
+    called = f"{alarm.hook} ({printable(alarm.script)})"
+    yield f"  {paint('●', 'cyan')} calls {paint(called, 'white', bold=True)} {alarm.id}: {one.status}"
+    for each in one.attempts:
+        detail = f": {printable(each.detail)}" if each.detail else ""
+        line = f"    attempt {each.attempt}  {_stamp(each.intended)}  {each.outcome or 'under way'}{detail}"
+        yield paint(line, "yellow" if each.outcome == UNKNOWN else "grey")
 
 
 def _decision(one: DecisionRow, found: Past, paint: Paint) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`nvsx runs`: the runs on record, the newest first."""
+"""`nvsx runs`: the runs on record, the newest first; below them what nvsx itself called people for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.app.openruns import ShownRun
+    from nvsx.app.owncalls import ShownCall
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.app.openruns import shown_runs
+    from nvsx.app.owncalls import call_lines, shown_calls
     from nvsx.clock import RealClock
     from nvsx.errors import Exit, UsageError
     from nvsx.ledger import Ledger
@@ -44,18 +46,23 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     since = now - args.since if args.since is not None else 0.0
     reader = Ledger.reader(settings.state_dir)
     found: Sequence[ShownRun] = ()
+    calls: Sequence[ShownCall] = ()
     if reader:
         try:
             asked = reader.runs(
                 limit=args.limit, node=args.node, runbook=args.runbook, since=since, unfinished=args.unfinished
             )
             found = shown_runs(reader, settings.state_dir, asked)
+            if not args.runbook:  # they belong to no runbook
+                own = reader.alarms(limit=args.limit, node=args.node, since=since, unfinished=args.unfinished)
+                calls = shown_calls(reader, settings.state_dir, own)
         finally:
             reader.close()
     if args.output == "json":
-        _say_json(found)
+        _say_json(found, calls)
         return Exit.DONE
-    for line in _drawn(found, now, paint_for(1, settings.color, deep=settings.deep_color), args, settings):
+    paint = paint_for(1, settings.color, deep=settings.deep_color)
+    for line in (*_drawn(found, now, paint, args, settings), *call_lines(calls, now, paint)):
         say(line)
     return Exit.DONE
 
@@ -91,13 +98,14 @@ def _drawn(
         yield paint(f"{len(orphans)} orphaned: the process is gone; go on with: nvsx run --resume {orphans[0]}", "red")
 
 
-def _say_json(found: Sequence[ShownRun]) -> None:
+def _say_json(found: Sequence[ShownRun], calls: Sequence[ShownCall]) -> None:
     import json
 
+    from nvsx.app.owncalls import call_data
     from nvsx.terminal import say
 
     runs = [{**one.run._asdict(), "status": one.status, "unknown": list(one.unknown)} for one in found]
-    say(json.dumps({"v": 1, "runs": runs}, ensure_ascii=False, indent=2))
+    say(json.dumps({"v": 1, "runs": runs, "calls": call_data(calls)}, ensure_ascii=False, indent=2))
 
 
 def _duration(text: str) -> float:

@@ -26,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runbook", default="", metavar="NAME", help="runs of this runbook only")
     parser.add_argument("--all", action="store_true", help="everything on this cluster")
     parser.add_argument("--for", dest="lasting", default="", metavar="TIME", help="how long, such as 2h")
-    parser.add_argument("--until", default="", metavar="TIME", help="until when, such as 2026-12-01T08:00:00Z")
+    parser.add_argument(
+        "--until",
+        default="",
+        metavar="TIME",
+        help="until when, such as 2026-12-01T08:00:00Z; without a zone: this machine's",
+    )
     parser.add_argument("--why", default="", metavar="TEXT", help="the reason; people will read it")
     parser.add_argument("--output", choices=("table", "json"), default="table", help="form of list (default table)")
     parser.epilog = f"{_NOTE}\n\n{parser.epilog}"

@@ -117,6 +117,7 @@ def _say_json(context: str, status: Status, record: OnRecord) -> None:
     import json
 
     from nvsx.app.openruns import run_data
+    from nvsx.app.owncalls import call_data
 
     answer = {
         "v": 1,
@@ -128,6 +129,7 @@ def _say_json(context: str, status: Status, record: OnRecord) -> None:
         if "NVSentinel's pods" in status.blind
         else {"total": status.pods, "not_ready": [pod._asdict() for pod in status.unready]},
         "runs": run_data(record),
+        "calls": None if record.trouble else call_data(record.calls),
         "blind": {
             what: {"code": error.code, "message": error.message, "hint": error.hint, "command": error.command}
             for what, error in status.blind.items()

@@ -6,12 +6,15 @@ from nvsx.ledger.ledger import Ledger
 from nvsx.ledger.reading import UNKNOWN, Reader
 from nvsx.ledger.rows import (
     Admitted,
+    Alarm,
     DecisionRow,
     EffectRow,
     Evidence,
     EvidenceRow,
     IncidentRow,
     NewRun,
+    Ring,
+    Rung,
     RunRecord,
     RunRow,
     SilenceRow,
@@ -21,6 +24,7 @@ from nvsx.ledger.rows import (
 __all__ = [
     "UNKNOWN",
     "Admitted",
+    "Alarm",
     "DecisionRow",
     "EffectRow",
     "Evidence",
@@ -29,8 +33,10 @@ __all__ = [
     "Ledger",
     "NewRun",
     "Reader",
+    "Ring",
     "RunRecord",
     "RunRow",
+    "Rung",
     "SilenceRow",
     "StageRow",
 ]

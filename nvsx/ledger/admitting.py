@@ -5,8 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.admission import ATTACH, BY_HAND, DUPLICATE, QUEUE, REFUSE, START, Decision, Incident, by_hand, decide
+from nvsx.admission import (
+    ATTACH,
+    BY_HAND,
+    DUPLICATE,
+    IGNORE,
+    QUEUE,
+    REFUSE,
+    START,
+    Decision,
+    Incident,
+    by_hand,
+    decide,
+)
 from nvsx.config import Silence
+from nvsx.ledger import ringing
 from nvsx.ledger.entries import keep_text
 from nvsx.ledger.rows import Admitted, Evidence, Joined, NewRun
 
@@ -16,6 +29,7 @@ if TYPE_CHECKING:
 
     from nvsx.admission import Occasion
     from nvsx.config import Limits
+    from nvsx.ledger.rows import Ring
 
 LONGEST_PAYLOAD = 64 * 1024
 PAYLOADS_KEPT = 20
@@ -84,13 +98,17 @@ class SqlMemory:
 
 
 def admit(
-    connection: sqlite3.Connection, case: Case, limits: Limits, silences: Sequence[Silence], *, stopping: bool
-) -> Admitted:
+    connection: sqlite3.Connection, case: Case, limits: Limits, silences: Sequence[Silence], *, stopping: bool,
+    ring: Ring | None = None,
+) -> Admitted:  # fmt: skip
     """Decide about an occasion and write down everything that follows. Within a transaction."""
     memory = SqlMemory(connection, case.cluster)
     known = (*silences, *standing_silences(connection, case.occasion.time))
     decision = decide(case.occasion, memory, limits, known, stopping=stopping)
-    return _write_down(connection, case, decision)
+    admitted = _write_down(connection, case, decision)
+    if ring and decision.verdict == IGNORE:
+        return admitted._replace(rung=ringing.ring(connection, ring, case.occasion.time))
+    return admitted
 
 
 def begin_by_hand(connection: sqlite3.Connection, case: Case, *, force: bool) -> Admitted:
@@ -130,7 +148,7 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
     if _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
     joined = _joined(connection, run_id) if decision.verdict in (ATTACH, DUPLICATE) else None
-    return Admitted(decision, run_id, incident, written, joined)
+    return Admitted(decision, run_id, incident, written, joined=joined)
 
 
 def _joined(connection: sqlite3.Connection, run_id: str) -> Joined | None:

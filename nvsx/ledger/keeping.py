@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nvsx.ledger import ringing
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
@@ -105,6 +107,7 @@ def prune(connection: sqlite3.Connection, before: float, owners: set[str]) -> in
     for table in ("stages", "effects", "clauses", "events", "issued"):
         connection.execute(f"DELETE FROM {table} WHERE run_id IN {old}", (before,))  # noqa: S608 - names from above
     count = connection.execute("DELETE FROM runs WHERE ended != 0 AND ended < ?", (before,)).rowcount
+    ringing.prune(connection, before)
     connection.execute("DELETE FROM decisions WHERE at < ?", (before,))
     connection.execute("DELETE FROM deliveries WHERE at < ?", (before,))
     connection.execute("DELETE FROM evidence WHERE at < ? AND incident NOT IN (SELECT id FROM incidents)", (before,))

@@ -15,7 +15,7 @@ from nvsx.config import Limits
 from nvsx.errors import NvsxError
 from nvsx.events import to_wire
 from nvsx.journal import EffectIntended, RunBegan
-from nvsx.ledger import admitting, entries, keeping, owning
+from nvsx.ledger import admitting, entries, keeping, owning, ringing
 from nvsx.ledger.opening import FILE, Opened, readable
 from nvsx.ledger.reading import Reader
 from nvsx.ledger.rows import Evidence
@@ -24,7 +24,7 @@ from nvsx.ledger.writer import Job, Writer
 from nvsx.relay import Relay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nvsx.admission import Occasion
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nvsx.config import Silence
     from nvsx.events import RunEvent
     from nvsx.journal import Entry
-    from nvsx.ledger.rows import Admitted, NewRun, RunRow
+    from nvsx.ledger.rows import Admitted, Alarm, NewRun, Ring, Rung, RunRow
 
 NOTHING_SAID = Evidence()
 NO_LIMITS = Limits()
@@ -87,6 +87,7 @@ class Ledger(Reader):
             now = self._clock.now()
             with suppress(NvsxError):  # the lock is gone in a moment, which says the same
                 self.write(lambda connection: keeping.give_up(connection, self._owner.id, now))
+                self.write(lambda connection: ringing.give_up(connection, self._owner.id))
         self._writer.close()
         self._owner.release()
         super().close()
@@ -131,16 +132,17 @@ class Ledger(Reader):
         rule: str = "",
         considered: Sequence[Any] = (),
         stopping: bool = False,
+        ring: Ring | None = None,
     ) -> Admitted:
         """Decide about an occasion, and write down the decision and all that follows from it: evidence, incident, a
         queued run. All in one transaction, durable when it returns. Silences made by command are added to `silences`.
 
         `run` is needed where routing chose a runbook; its id may come back changed where it was taken. Who admits a
-        run starts it with `claim`.
+        run starts it with `claim`. `ring` is for an occasion that is ignored: people are then called, if it is news.
         """
         case = admitting.Case(occasion, cluster, evidence, run, rule, considered)
         found: Admitted = await self._durable(
-            lambda connection: admitting.admit(connection, case, limits, silences, stopping=stopping)
+            lambda connection: admitting.admit(connection, case, limits, silences, stopping=stopping, ring=ring)
         )
         return found
 
@@ -212,6 +214,45 @@ class Ledger(Reader):
         sql = "SELECT id FROM runs WHERE ended = 0 AND owner = ? AND cancelled != 0"
         return [str(row[0]) for row in self.ask(sql, self._owner.id)]
 
+    # Alarms
+
+    async def ring(self, news: Ring) -> Rung:
+        """Decide whether people must be called, and write down the call, in one transaction. Who rings calls it
+        (`claim_alarm`); whoever comes after a crash calls what `free_alarms` has.
+        """
+        now = self._clock.now()
+        found: Rung = await self._durable(lambda connection: ringing.ring(connection, news, now))
+        return found
+
+    async def resolve(self, news: Ring) -> Rung:
+        """The topic is over: forget it, and write down the call that says so where people had been called for it.
+        Nothing happens while that call has not ended: ask again later.
+        """
+        found: Rung = await self._durable(lambda connection: ringing.resolve(connection, news))
+        return found
+
+    async def remember_rung(self, scope: str, heard: Mapping[str, float]) -> None:
+        """Take over what an older nvsx remembered of calls."""
+        await self._durable(lambda connection: ringing.remember(connection, scope, heard))
+
+    async def claim_alarm(self, alarm: str) -> bool:
+        """Own an alarm that nobody living owns. False if it has an owner or has ended."""
+        self._hold()
+        found: bool = await self._durable(
+            lambda connection: ringing.claim(connection, alarm, self._owner.id, self.is_dead)
+        )
+        return found
+
+    async def end_alarm(self, alarm: str, outcome: str) -> None:
+        """The alarm is never called again. Written later where that is not possible now."""
+        now = self._clock.now()
+        await self._durable(lambda connection: ringing.end(connection, alarm, outcome, now), owed=True)
+
+    def free_alarms(self, cluster: str) -> list[Alarm]:
+        """Alarms that must be called and that nobody living calls, the oldest first."""
+        found = self.alarms(unfinished=True, limit=10_000)[::-1]
+        return [one for one in found if one.cluster == cluster and (not one.owner or self.is_dead(one.owner))]
+
     # Incidents and the rest
 
     async def close_incident(self, incident: int, now: float) -> None:
@@ -240,7 +281,7 @@ class Ledger(Reader):
 
     async def prune(self, before: float) -> int:
         """Forget what ended before a time; returns how many runs. Unfinished runs and open incidents are kept."""
-        owners = {run.owner for run in self._unfinished()} | {self._owner.id}
+        owners = self._owners() | {self._owner.id}
         count: int = await self._durable(lambda connection: keeping.prune(connection, before, owners))
         owning.sweep(self.directory, owners)
         return count
@@ -268,11 +309,16 @@ class Ledger(Reader):
     def _unfinished(self) -> list[RunRow]:
         return self.runs(limit=1_000_000, unfinished=True)[::-1]
 
+    def _owners(self) -> set[str]:
+        """Who owns what has not ended."""
+        alarms = self.alarms(unfinished=True, limit=10_000)
+        return {run.owner for run in self._unfinished()} | {alarm.owner for alarm in alarms}
+
     def _hold(self) -> None:
         """Make this process known as an owner."""
         self._owner.hold()
         if not self._registered:
-            owning.sweep(self.directory, {run.owner for run in self._unfinished()} | {self._owner.id})
+            owning.sweep(self.directory, self._owners() | {self._owner.id})
             owner, what = self._owner, self._what
             self.write(lambda connection: keeping.register(connection, owner.id, owner.pid, owner.start_time, what))
             self._registered = True

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from nvsx.errors import NotFoundHere
 from nvsx.ledger import rows
 from nvsx.ledger.opening import connect
-from nvsx.ledger.troubles import explained
+from nvsx.ledger.schema import FIRST_WITH_ALARMS, version
+from nvsx.ledger.troubles import damaged, explained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ _RUN = ", ".join(rows.RunRow._fields)
 _DECISION = ", ".join(rows.DecisionRow._fields)
 _EVIDENCE = ", ".join(rows.EvidenceRow._fields)
 _INCIDENT = ", ".join(rows.IncidentRow._fields)
+_ALARM = ", ".join(rows.Alarm._fields)
 UNKNOWN = "unknown"
 
 
@@ -30,6 +32,7 @@ class Reader:
         self._path = path
         try:
             self._connection = connect(path, writing=writing)
+            self._has_alarms = version(self._connection) >= FIRST_WITH_ALARMS
         except sqlite3.Error as error:
             raise explained(path, error) from error
         self._lock = threading.Lock()
@@ -63,9 +66,9 @@ class Reader:
         return rows.RunRecord(
             run,
             texts[0][0] if texts else "",
-            json.loads(trigger),
-            json.loads(plan),
-            json.loads(facts),
+            self._decoded(trigger),
+            self._decoded(plan),
+            self._decoded(facts),
             self.stages(run_id),
             self.effects(run_id, ended=bool(run.ended)),
             self.clauses(run_id),
@@ -76,7 +79,7 @@ class Reader:
     def facts(self, since: float = 0.0) -> dict[str, dict[str, Any]]:
         """What the cluster showed of the incidents of all runs made since a time, by the runs' ids."""
         found = self.ask("SELECT id, facts FROM runs WHERE created >= ?", since)
-        return {str(run_id): json.loads(text) for run_id, text in found}
+        return {str(run_id): self._decoded(text) for run_id, text in found}
 
     def stages(self, run_id: str) -> list[rows.StageRow]:
         found = self.ask(
@@ -99,8 +102,8 @@ class Reader:
                     *row[:11],
                     row[11] or (UNKNOWN if ended else ""),
                     row[12],
-                    json.loads(row[13]),
-                    tuple(json.loads(row[14])),
+                    self._decoded(row[13]),
+                    tuple(self._decoded(row[14])),
                     row[15],
                 )
             )
@@ -128,7 +131,7 @@ class Reader:
                 where.append(f"{column} = ?")
                 values.append(value)  # type: ignore[arg-type]
         sql = f"SELECT {_DECISION} FROM decisions WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
-        return [rows.DecisionRow._make((*row[:-1], json.loads(row[-1]))) for row in self.ask(sql, *values, limit)]
+        return [rows.DecisionRow._make((*row[:-1], self._decoded(row[-1]))) for row in self.ask(sql, *values, limit)]
 
     def events(self, run_id: str, after_seq: int = -1, limit: int = 1000) -> list[tuple[int, str]]:
         """Events of a run after a number: (number, wire line)."""
@@ -139,7 +142,7 @@ class Reader:
     def last_event(self, run_id: str) -> tuple[int, float]:
         """Number and time of the last event that was kept of a run; (-1, 0.0) if there is none."""
         found = self.ask("SELECT seq, line FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", run_id)
-        return (int(found[0][0]), float(json.loads(found[0][1]).get("t", 0.0))) if found else (-1, 0.0)
+        return (int(found[0][0]), float(self._decoded(found[0][1]).get("t", 0.0))) if found else (-1, 0.0)
 
     def find(self, word: str) -> rows.RunRow:
         """The run that a word means: its id (or the only one that begins so), `last`, or the newest of a node by name
@@ -158,6 +161,8 @@ class Reader:
                 raise NotFoundHere(
                     f"several runs begin with {word}: {found[0].id}, {found[1].id} …", hint="nvsx runs, and name one"
                 )
+        if not found and self.alarm(word):
+            raise NotFoundHere(f"{word} is a call of nvsx's own, and no run", hint=f"nvsx explain {word}")
         if not found:
             what = "no run is recorded yet" if word == "last" else f"no run, node or alias {word} is recorded"
             raise NotFoundHere(what, hint="nvsx runs")
@@ -173,6 +178,30 @@ class Reader:
             values.append(node)  # type: ignore[arg-type]
         sql = f"SELECT {_INCIDENT} FROM incidents WHERE {' AND '.join(where)} ORDER BY id"  # noqa: S608
         return [rows.IncidentRow(*row) for row in self.ask(sql, *values)]
+
+    def alarms(
+        self, *, limit: int = 50, node: str = "", since: float = 0.0, unfinished: bool = False
+    ) -> list[rows.Alarm]:
+        """Calls of nvsx's own, the newest first. `node` is a name or an alias."""
+        if not self._has_alarms:
+            return []
+        sql = f"SELECT {_ALARM} FROM alarms WHERE at >= ? AND (? = '' OR node = ? OR alias = ?)"  # noqa: S608
+        if unfinished:
+            sql += " AND ended = 0"
+        found = self.ask(f"{sql} ORDER BY at DESC, id DESC LIMIT ?", since, node, node, node, limit)
+        return [rows.Alarm(*row) for row in found]
+
+    def alarm(self, alarm: str) -> rows.Alarm | None:
+        """One call of nvsx's own, by its id."""
+        if not self._has_alarms:
+            return None
+        found = self.ask(f"SELECT {_ALARM} FROM alarms WHERE id = ?", alarm)  # noqa: S608
+        return rows.Alarm(*found[0]) if found else None
+
+    def rung(self, scope: str, prefix: str = "") -> dict[str, str]:
+        """Topics that begin so and for which people are called no more, each with the id of its alarm, if any."""
+        found = self.ask("SELECT topic, alarm FROM rung WHERE scope = ?", scope)
+        return {str(topic): str(alarm) for topic, alarm in found if str(topic).startswith(prefix)}
 
     def repeat_count(self, cluster: str, node: str, since: float) -> int:
         """How many runs on a node were made since a time; drills do not count."""
@@ -198,6 +227,12 @@ class Reader:
         """(pid, start time, what it is) of an owner."""
         found = self.ask("SELECT pid, start_time, what FROM owners WHERE id = ?", owner)
         return (int(found[0][0]), str(found[0][1]), str(found[0][2])) if found else None
+
+    def _decoded(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise damaged(self._path, f"a text in it cannot be read: {error}") from None
 
     def ask(self, sql: str, *values: Any) -> list[Any]:
         """Rows of one SELECT. Raises EnvironmentUnusable where the file cannot be read."""

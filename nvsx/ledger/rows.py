@@ -28,6 +28,41 @@ class Evidence(NamedTuple):
     payload: bytes = b""  # raw; the first 64 KiB are kept
 
 
+class Alarm(NamedTuple):
+    """A hook that nvsx calls for people of its own accord, for no run. Its attempts are effects under its id."""
+
+    id: str
+    cluster: str
+    at: float  # when it was decided
+    hook: str  # onFailure, onBlind, …
+    script: str
+    why: str  # one line for people
+    key: str  # the paging key: the same for the alarm and for the news that it is over
+    node: str = ""
+    alias: str = ""
+    status: str = "fail"
+    runbook: str = "nvsx"
+    payload: bytes = b""  # what its trigger file holds
+    owner: str = ""  # who calls it, "" while nobody does
+    ended: float = 0.0
+    outcome: str = ""  # of its last attempt, "" until it has ended
+
+
+class Ring(NamedTuple):
+    """News of a topic for which people are called once. `scope` is whose memory of it counts."""
+
+    scope: str
+    topic: str
+    alarm: Alarm | None  # None: there is no hook for it, and it is only remembered
+
+
+class Rung(NamedTuple):
+    """What came of a Ring: whether it was news, and the id of the alarm that is to be called, if any."""
+
+    new: bool = False
+    alarm: str = ""
+
+
 class Joined(NamedTuple):
     """The run that was there before, to which an occasion belongs."""
 
@@ -43,6 +78,7 @@ class Admitted(NamedTuple):
     run_id: str = ""
     incident: int = 0
     decision_id: int = 0
+    rung: Rung = Rung()
     joined: Joined | None = None
 
 

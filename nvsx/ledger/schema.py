@@ -85,8 +85,25 @@ _FIRST = (
         alive REAL NOT NULL DEFAULT 0) WITHOUT ROWID""",
 )
 
-MIGRATIONS: list[Sequence[str]] = [_FIRST]
+_ALARMS = (
+    """CREATE TABLE alarms (
+        id TEXT PRIMARY KEY, cluster TEXT NOT NULL, at REAL NOT NULL, hook TEXT NOT NULL, script TEXT NOT NULL,
+        why TEXT NOT NULL, key TEXT NOT NULL, node TEXT NOT NULL, alias TEXT NOT NULL, status TEXT NOT NULL,
+        runbook TEXT NOT NULL, payload BLOB NOT NULL, owner TEXT NOT NULL DEFAULT '', ended REAL NOT NULL DEFAULT 0,
+        outcome TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+    "CREATE INDEX alarms_open ON alarms (ended) WHERE ended = 0",
+    """CREATE TABLE rung (
+        scope TEXT NOT NULL, topic TEXT NOT NULL, heard REAL NOT NULL, alarm TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (scope, topic)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: list[Sequence[str]] = [_FIRST, _ALARMS]
 """What makes a ledger of format N into one of format N + 1; the first makes an empty file a ledger."""
+
+OLDEST_READABLE = 1
+"""A ledger of this format can be read as it is, while the older nvsx that wrote it still runs."""
+
+FIRST_WITH_ALARMS = 2
 
 
 def migrate(connection: sqlite3.Connection, path: Path, *, alone: bool) -> None:
@@ -118,7 +135,7 @@ def refuse_other_format(connection: sqlite3.Connection, path: Path) -> None:
     have = version(connection)
     if have > len(MIGRATIONS):
         raise _newer(path, have)
-    if have < len(MIGRATIONS):
+    if have < OLDEST_READABLE:
         raise EnvironmentUnusable(
             f"the ledger {path} is of an older nvsx (format {have})",
             hint="the next run of this nvsx brings it up to date: nvsx run RUNBOOK",

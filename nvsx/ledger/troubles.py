@@ -55,7 +55,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 MOUNTS = "/proc/self/mountinfo"
 
 _FULL = ("full", "disk I/O error")
-_DAMAGED = ("malformed", "not a database", "corrupt")
+_DAMAGED = ("malformed", "not a database", "corrupt", "decode")
 
 
 def refuse_network_file_system(directory: Path, mounts: str = MOUNTS) -> None:

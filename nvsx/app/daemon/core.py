@@ -58,7 +58,10 @@ class Daemon:
         memory = self._remembered()
         self.first, self._began = memory.first, memory.began
         self.runs = Runs(ground, tools, lambda: self.project, lambda node: self.fleet.alias(node), self._run_ended)
-        self.alarms = Alarms(ground, tools, rng, dict(memory.alarms))
+        self._alarms_before = memory.alarms
+        self.alarms = Alarms(
+            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name
+        )  # fmt: skip
         self.desk = Desk(
             tools, self.runs, self.alarms, tally, cluster=ground.cluster, rng=rng, project=lambda: self.project,
             alias=lambda node: self.fleet.alias(node), storm=memory.storm, storm_incident=memory.storm_incident,
@@ -109,7 +112,12 @@ class Daemon:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        jobs: list[Coroutine[None, None, None]] = [self.intake.work(), self.keep_house(), self.watch.beat()]
+        jobs: list[Coroutine[None, None, None]] = [
+            self.intake.work(),
+            self.keep_house(),
+            self.watch.mind(),
+            self.watch.beat(),
+        ]
         if self.options.polls:
             jobs.append(self.source.run())
         with suppress(NvsxError):  # said by the intake, when it has something to write down
@@ -123,9 +131,13 @@ class Daemon:
 
     async def take_up(self) -> int:
         """Go on with what nobody runs: queued runs, and those whose process is gone. What a person began by hand is
-        that person's to resume.
+        that person's to resume. And call people where a daemon died before it could.
         """
         ledger = self.tools.ledger
+        if self._alarms_before:
+            await ledger.remember_rung(self._name, self._alarms_before)
+            self._alarms_before = {}
+        self.alarms.take_up()
         if all(ledger.owns(row) for row in ledger.unfinished()):
             return 0
         rows = (row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster)
@@ -140,11 +152,14 @@ class Daemon:
         going = len(self.runs.active)
         await self._end_tasks()
         await self.runs.stop()
-        await self.alarms.stop()
+        calls = await self.alarms.stop()
         self.fleet.close()
         with suppress(NvsxError):
             await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
+        if calls:
+            which = f"{calls} calls of nvsx's own go" if calls > 1 else "1 call of nvsx's own goes"
+            tools.log.say(f"{which} on at the next start")
         if going:
             cut = "" if whole else "; what did not end in time counts as unknown"
             tools.log.say(f"{going} run{' goes' if going == 1 else 's go'} on at the next start{cut}")
@@ -229,8 +244,7 @@ class Daemon:
                 self.desk.storm_incident,
                 self.intake.breaker_incident,
                 self.intake.standings,
-                self.alarms.rung,
-                self._began,
+                began=self._began,
             )
         )
         if text != self._kept:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nvsx.admission import ATTACH, IGNORE, QUEUE, REFUSE, START
+from nvsx.admission import ATTACH, QUEUE, REFUSE, START
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.runs import write_trigger
 from nvsx.engine.plan import new_run_id
-from nvsx.ledger import NewRun
+from nvsx.ledger import NewRun, Ring
 from nvsx.routing.route import Report, route
 from nvsx.routing.wants import EVENT, STORM
 from nvsx.triggers import storm as storms
@@ -100,6 +100,7 @@ class Desk:
             rule=case.route.place,
             considered=[] if case.route.runbook else case.route.considered,
             stopping=self._tools.gate.stopping,
+            ring=self._call_for(case) if self._is_nobodys(case) else None,
         )
         self._tally.decisions[occasion.source, admitted.decision.verdict] += 1
         await self._act(case, admitted)
@@ -117,8 +118,9 @@ class Desk:
             self._tools.log.say(f"{what}: waits as run {admitted.run_id} ({reason})", topic="trigger")
         elif verdict == REFUSE:
             self._tools.log.warn(f"{what}: refused: {reason}", topic="trigger")
-        elif verdict == IGNORE and self._is_nobodys(case):
-            await self._nobody_handles(case)
+        elif admitted.rung.new:
+            self._tools.log.warn(f"{what}: {case.occasion.why}", topic="trigger")
+            self._alarms.start(admitted.rung.alarm)
 
     def _is_nobodys(self, case: Case) -> bool:
         """Whether a fault was reported for which there is no runbook at all."""
@@ -131,32 +133,19 @@ class Desk:
             and not case.occasion.why.startswith(PASSED_OVER)
         )
 
-    async def _nobody_handles(self, case: Case) -> None:
-        node, check = case.occasion.node, case.report.check
-        key = f"unhandled/{node}/{check}/{'+'.join(case.report.error_codes)}"
-        if not self._alarms.is_new(key):
-            return
+    def _call_for(self, case: Case) -> Ring:
+        node, report = case.occasion.node, case.report
+        topic = f"unhandled/{node}/{report.check}/{'+'.join(report.error_codes)}"
         why = f"{case.evidence.summary}: {case.occasion.why}"
-        self._tools.log.warn(why, topic="trigger")
-        self.call("onFailure", why, key=key, node=node, payload=case.evidence.payload)
+        return self._alarms.news(topic, "onFailure", why, node=node, payload=case.evidence.payload)
 
-    def call(
-        self, name: str, why: str, *, key: str, node: str = "", status: str = "fail", payload: bytes = b""
-    ) -> None:
-        """Call a hook of `nvsx.yaml`, if it has that one (`onBlind` falls back to `onFailure`)."""
-        hooks = self._project().config.hooks
-        chosen = name if name in hooks else "onFailure"
-        if chosen in hooks:
-            alias = self._alias(node) if node else ""
-            self._alarms.ring(
-                chosen, hooks[chosen], why, key=key, node=node, alias=alias, status=status, payload=payload
-            )
-
-    def breaker_trips(self, case: Case) -> None:
+    async def breaker_trips(self, case: Case) -> None:
         """No runbook answers to the breaker: the hooks of `nvsx.yaml` are called."""
-        key = cases.BREAKER
-        if self._alarms.is_new(key):
-            self.call("onFailure", case.evidence.summary, key=key)
+        await self._alarms.ring(self._alarms.news(cases.BREAKER, "onFailure", case.evidence.summary))
+
+    async def breaker_closes(self) -> bool:
+        """Whoever was called because it had tripped is told; the next time is a new one. False: ask again later."""
+        return await self._alarms.resolve(cases.BREAKER, "NVSentinel's circuit breaker is closed again")
 
     # Storms
 
@@ -210,22 +199,29 @@ class Desk:
         news = f"part of the storm: {case.evidence.summary}"
         return cases.of_storm(self.storm, self._project(), case.occasion.time, news)
 
-    def storm_fails(self, failures: dict[str, str]) -> None:
+    async def storm_fails(self, failures: dict[str, str]) -> None:
         """Nodes of the storm for which NVSentinel will do nothing more: they are named in one update."""
         new = {node: why for node, why in failures.items() if node in self.storm.nodes and node not in self.storm.named}
         if not new:
             return
-        self.storm = self.storm._replace(named=self.storm.named | new.keys())
+        key = f"storm@{self.storm.nodes[0]}@{int(self.storm.began)}"
+        # Told by a daemon that died before it could keep its storm:
+        told = {node for topic in self._alarms.rung(f"{key}/") for node in topic.rpartition("/")[2].split(",")}
+        new = {node: why for node, why in new.items() if node not in told}
+        if new:
+            await self._name_failed(new, key)
+        self.storm = self.storm._replace(named=self.storm.named | new.keys() | told)
+
+    async def _name_failed(self, new: dict[str, str], key: str) -> None:
         project, name = self._project(), self._storm_runbook()
         hooks = project.prepared(project.runbooks[name]).hooks if name else project.config.hooks
         why = "; ".join(f"{node}: {reason}" for node, reason in sorted(new.items()))
+        news = self._alarms.news(
+            f"{key}/{','.join(sorted(new))}", "onReminder", why, key=key, script=hooks.get("onReminder", ""),
+            runbook=name or "storm", payload=storms.listed(self.storm).encode(),
+        )  # fmt: skip
+        await self._alarms.ring(news)
         self._tools.log.warn(f"storm: {why}", topic="trigger")
-        script = hooks.get("onReminder")
-        if script:
-            self._alarms.ring(
-                "onReminder", script, why, key=f"storm@{self.storm.nodes[0]}@{int(self.storm.began)}",
-                runbook=name or "storm", payload=storms.listed(self.storm).encode(),
-            )  # fmt: skip
 
 
 PASSED_OVER = "not run: "

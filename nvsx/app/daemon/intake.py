@@ -50,6 +50,7 @@ PATIENCE_S = 6.0
 """How long the first decisions wait for the list of nodes: a little longer than it takes to know that one is blind."""
 
 TRIPPED = "TRIPPED"
+CLOSED = "CLOSED"
 _Key = tuple[str, str, tuple[str, ...], bool]
 
 
@@ -87,7 +88,7 @@ class Intake:
         self._where: dict[str, Position] = {}
         self._surroundings = 0
         self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
-        self._tripped = False
+        self._tripped = self._closed = False  # news of the breaker that is not dealt with
         self._breaker: str | None = None  # as last seen
         self._wake = asyncio.Event()
         self._listed: set[str] = set()
@@ -140,10 +141,10 @@ class Intake:
         self._wake.set()
 
     def breaker(self, state: str) -> None:
-        self._tripped = state == TRIPPED
-        if self._tripped:
+        self._tripped, self._closed = state == TRIPPED, state == CLOSED
+        if self._tripped or self._closed:
             self._wake.set()
-        elif self._breaker is not None:  # that it is as it should be, at the first look, is no news
+        if not self._tripped and self._breaker is not None:  # that it is as it should be, at the first look, is no news
             self._log.say(f"NVSentinel's circuit breaker is {state or 'not there'}", topic="trigger")
         self._breaker = state
 
@@ -181,6 +182,8 @@ class Intake:
             await self._decide_stalls()
             if self._tripped:
                 await self._decide_breaker()
+            elif self._closed:
+                self._closed = not await self._desk.breaker_closes()
         except NvsxError as error:
             self._cannot(error)
         else:
@@ -278,7 +281,7 @@ class Intake:
             if stall and await self._decide_stall(node, stood, stall, now):
                 self.standings[name] = stood = stalls.told(stood, stall)
             self._stalls_due = min(self._stalls_due, stalls.due(stood, where, limits))
-        self._desk.storm_fails(failed)
+        await self._desk.storm_fails(failed)
 
     async def _decide_stall(self, node: Object, stood: Standing, stall: Stall, now: float) -> bool:
         """Whether nobody need be asked about this standstill again."""
@@ -303,7 +306,7 @@ class Intake:
                 return
             self.breaker_incident = admitted.incident
         else:
-            self._desk.breaker_trips(case)
+            await self._desk.breaker_trips(case)
         self._tripped = False
 
     def _next_due(self) -> float:
@@ -311,7 +314,7 @@ class Intake:
         now, wall = self._clock.monotonic(), self._clock.now()
         stalled = self._stalls_due
         waiting = min((one.due for one in self._waiting.values()), default=float("inf"))
-        again = now + AGAIN_S if self.trouble or self._tripped else float("inf")
+        again = now + AGAIN_S if self.trouble or self._tripped or self._closed else float("inf")
         return min(waiting, again, now + max(0.05, stalled - wall), now + 3600.0)
 
     def _cannot(self, error: NvsxError) -> None:

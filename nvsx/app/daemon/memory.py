@@ -29,7 +29,7 @@ class Memory(NamedTuple):
     storm_incident: int = 0
     breaker_incident: int = 0
     standings: Mapping[str, Standing] = {}
-    alarms: Mapping[str, float] = {}  # what nvsx's own hooks were called for -> when it was last so
+    alarms: Mapping[str, float] = {}  # as an older nvsx kept it: what its own hooks were called for, and when
     began: float = 0.0  # when nvsx first watched this cluster, epoch seconds
     first: bool = False  # that is now: nothing was remembered
 
@@ -49,7 +49,7 @@ def remembered(text: str, now: float) -> Memory:
             storm_incident=int(data["storm_incident"]),
             breaker_incident=int(data["breaker_incident"]),
             standings=stalls.from_data(data["standings"]),
-            alarms={str(key): float(time) for key, time in data["alarms"].items()},
+            alarms={str(key): float(time) for key, time in data.get("alarms", {}).items()},
             began=float(data["began"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -68,7 +68,6 @@ def kept(memory: Memory) -> str:
         "storm_incident": memory.storm_incident,
         "breaker_incident": memory.breaker_incident,
         "standings": stalls.to_data(memory.standings),
-        "alarms": dict(memory.alarms),
         "began": memory.began,
     }
     return json.dumps(data, separators=(",", ":"), sort_keys=True)

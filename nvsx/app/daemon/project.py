@@ -8,6 +8,7 @@ from nvsx.app.configuration import load_config
 from nvsx.catalog import Catalog
 from nvsx.catalog.library import FOLDER
 from nvsx.errors import DocumentInvalid, NvsxError, Place
+from nvsx.model import RESOLVED_HOOK
 from nvsx.runbook.finding import error
 from nvsx.runbook.requires import requirements
 
@@ -30,7 +31,8 @@ class Project(NamedTuple):
 
     def prepared(self, runbook: Runbook) -> Runbook:
         """The runbook with the hooks of `nvsx.yaml` where it has none of its own: the last resort of every run."""
-        return runbook._replace(hooks={**self.config.hooks, **runbook.hooks})
+        of_runs = {name: script for name, script in self.config.hooks.items() if name != RESOLVED_HOOK}
+        return runbook._replace(hooks={**of_runs, **runbook.hooks})
 
 
 def load_project(root: Path | None, environment: Mapping[str, str]) -> Project:

@@ -302,8 +302,8 @@ async def _look(daemon: Daemon) -> SourceState | None:
 
 
 async def _decide(daemon: Daemon) -> None:
-    if not daemon.watch.blind:
-        daemon.watch.steady()
+    with suppress(NvsxError):  # where nothing can be written down, the intake says so
+        await daemon.watch.settle()
     await daemon.take_up()
     await daemon.intake.settle()
     await daemon.runs.claimed()

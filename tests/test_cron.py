@@ -1,0 +1,146 @@
+"""cron at its worst: a sweep that is paused while the next one comes, a reboot in the middle of a run, and a hook that
+outlives its sweep. Never are two processes at work on one incident.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nvsx.ledger.opening import FILE
+from nvsx.ledger.owning import DIRECTORY
+from tests.daemon_site import Site, alive, descendants, stop, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+
+SWEEP = ("--once", "--events", "nodes", "--adopt")  # the first one runs for what is there, too
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path) as made:
+        made.do(lambda: made.place.node("gpu-1"))
+        yield made
+
+
+def break_node(site: Site) -> None:
+    site.do(lambda: site.place.break_node("gpu-1"))
+
+
+def drained(site: Site) -> None:
+    site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
+
+
+def begun(site: Site) -> list[str]:
+    return [line for line in site.effects if line.startswith("begin")]
+
+
+def test_a_sweep_that_is_paused_while_it_decides_keeps_the_next_ones_from_deciding(site: Site) -> None:
+    """Its kubectl hangs until it is let go, so that it is surely within its look at the cluster."""
+    real = shutil.which("kubectl")
+    programs = site.directory / "bin"
+    programs.mkdir()
+    (site.directory / "wait").touch()
+    slow = programs / "kubectl"
+    slow.write_text(
+        f'#!/bin/sh\ntouch {site.directory}/asked\nwhile [ -e {site.directory}/wait ]; do sleep 0.05; done\n'
+        f'exec {real} "$@"\n'
+    )  # fmt: skip
+    slow.chmod(0o755)
+    break_node(site)
+    usual = site.environment
+    site.environment = {**usual, "PATH": f"{programs}:{usual['PATH']}"}
+    paused = site.start(*SWEEP, log="paused")
+    wait_for(lambda: (site.directory / "asked").exists(), "it asks the cluster")
+    os.kill(paused.pid, signal.SIGSTOP)
+    site.environment = usual
+    for _ in range(2):
+        swept = site.run(*SWEEP)
+        assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
+    assert site.effects == []
+    (site.directory / "wait").unlink()
+    os.kill(paused.pid, signal.SIGCONT)
+    site.after("end xid detect gpu-1")
+    drained(site)
+    assert paused.wait(30) == 0, site.said("paused")
+    assert begun(site) == [f"begin xid {stage} gpu-1" for stage in ("detect", "drain", "postmortem")]
+
+
+def test_a_paused_sweep_whose_hook_is_under_way_keeps_its_run(site: Site) -> None:
+    break_node(site)
+    site.hold()
+    paused = site.start(*SWEEP, log="paused")
+    site.after("begin xid detect gpu-1")
+    os.kill(paused.pid, signal.SIGSTOP)
+    site.let_go()
+    site.after("end xid detect gpu-1")
+    drained(site)
+    swept = site.run(*SWEEP)
+    assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
+    assert begun(site) == ["begin xid detect gpu-1"]
+    os.kill(paused.pid, signal.SIGCONT)
+    assert paused.wait(30) == 0
+    assert len(begun(site)) == len(set(begun(site))) == 3
+
+
+@pytest.mark.parametrize("owners", ["kept", "lost"])
+def test_after_a_reboot_a_run_goes_on_whoever_has_its_pid_now(site: Site, owners: str) -> None:
+    """Nothing lives, no lock is held, and the pid of the dead daemon is that of another process."""
+    daemon = site.poll()
+    break_node(site)
+    site.hold()
+    site.after("begin xid detect gpu-1")
+    family = list(descendants(daemon.pid))
+    assert stop(daemon, signal.SIGKILL) == -signal.SIGKILL
+    for pid in family:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    if owners == "lost":
+        shutil.rmtree(site.state / DIRECTORY)
+    connection = sqlite3.connect(site.state / FILE)
+    assert connection.execute("UPDATE owners SET pid = ?", (os.getpid(),)).rowcount == 1
+    connection.commit()
+    connection.close()
+    site.let_go()
+    drained(site)
+    swept = site.run(*SWEEP)
+    assert swept.returncode == 0, swept.stderr
+    assert site.effects[-1] == "end xid postmortem gpu-1"
+    assert begun(site).count("begin xid detect gpu-1") == 2, "cut off, so unknown, so tried again"
+    assert len(begun(site)) == 4
+
+
+def test_a_hook_that_outlives_its_sweep_is_ended_before_the_next_one_tries_again(site: Site) -> None:
+    break_node(site)
+    site.hold()
+    killed = site.start(*SWEEP, log="killed")
+    site.after("begin xid detect gpu-1")
+    hooks = [pid for pid in descendants(killed.pid) if b"note.sh" in read(pid)]
+    assert hooks
+    assert stop(killed, signal.SIGKILL) == -signal.SIGKILL
+    assert any(map(alive, hooks)), "it outlived its sweep"
+    drained(site)
+    second = site.start(*SWEEP, log="second")
+    wait_for(lambda: not any(map(alive, hooks)), "ended")
+    site.let_go()
+    assert second.wait(30) == 0, site.said("second")
+    assert site.effects.count("begin xid detect gpu-1") == 2
+    assert site.effects.count("end xid detect gpu-1") == 1
+    assert "unknown" in site.said("second")
+
+
+def read(pid: int) -> bytes:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - not a file of the disk
+            return file.read()
+    except OSError:
+        return b""
