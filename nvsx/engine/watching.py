@@ -18,7 +18,7 @@ from nvsx.ports import ApiPath, Seen
 from nvsx.watches.customs import is_for_node, observe_resources
 from nvsx.watches.incident import observe, told
 from nvsx.watches.pods import NodeEvent
-from nvsx.watches.predicate import Documents, Lines, LogSource, describe_blindness, node_events_path, node_path
+from nvsx.watches.predicate import Documents, Lines, LogSource, Sights, describe_blindness, node_events_path, node_path
 from nvsx.watches.progress import JANITOR, BackInService, OnChain, breaker_path
 from nvsx.watches.table import Compiled, compile_clause
 from nvsx.watches.tracker import StageTracker
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nvsx.model import Stage
     from nvsx.ports import LogLine
     from nvsx.watches.incident import Incident
-    from nvsx.watches.predicate import DocumentSource, Sight, Source
+    from nvsx.watches.predicate import DocumentSource, Source
     from nvsx.watches.tracker import Change
     from nvsx.watches.verdict import Verdict
 
@@ -94,7 +94,7 @@ class Watching:
             if (clauses := clauses_of(stage))
         ]
         self._armed = 0  # index of the stage that is armed; those before it are decided
-        self._sights: dict[Source, Sight] = {}
+        self._sights = Sights()
         self._subscribed: set[Source] = set()
         self._subscriptions: list[Subscription | LogSubscription | DocumentFeed] = []
         self._news = asyncio.Event()

@@ -83,7 +83,10 @@ def read(
     incident: Incident | None,
 ) -> Facts:
     """Read everything once. Without an incident, the node's open fault is the incident."""
-    known = _with_document(learned(incident or _open_incident(node), node), event)
+    known = incident or _open_incident(node)
+    if not known.version or known.version != nvsentinel.resource_version(node):
+        known = learned(known, node)
+    known = _with_document(known, event)
     annotations = nvsentinel.annotations_of(node)
     events, active = nvsentinel.quarantine_events(node), nvsentinel.faults(node)
     ours = UNSEEN if requests is UNSEEN else repairs(requests, known)

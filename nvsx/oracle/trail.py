@@ -9,14 +9,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.events import Chain
-from nvsx.oracle.chain import placed
-from nvsx.oracle.facts import read
 from nvsx.oracle.position import RECOVERED, RELEASED, UNSEEN
+from nvsx.oracle.sights import judged
 from nvsx.ports import Seen
 from nvsx.watches import nvsentinel
 from nvsx.watches.pods import event_time
 from nvsx.watches.predicate import node_events_path, node_path
-from nvsx.watches.progress import breaker_in, requests_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,9 +113,7 @@ def _gone(incident: Incident) -> list[Mark]:
 
 
 def _marks(node: Object, sights: Mapping[Source, Sight], incident: Incident) -> Iterator[Mark]:
-    requests, breaker = requests_in(sights, incident.action), breaker_in(sights, incident.namespace)
-    facts = read(node, requests, breaker, None, incident)
-    where = placed(facts)
+    _, facts, where = judged(node, sights, incident)
     yield from _conditions(node, facts)
     yield from _quarantine(node, facts)
     yield from _taints(node)

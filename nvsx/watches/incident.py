@@ -36,6 +36,7 @@ class Incident(NamedTuple):
     progress_time: float = 0.0  # when that value, or the set of faults, last changed, as far as was seen
     moments: tuple[Reading, ...] = ()  # when what happened, by all that tells
     sighting: Sighting = Sighting()  # the node as it was seen last
+    version: str = ""  # of the node, as it was last learned from
 
     def covers(self, time: float) -> bool:
         """Whether what happened at `time` belongs to this incident; whole seconds and skewed clocks allowed."""
@@ -79,6 +80,7 @@ def learned(incident: Incident, node: Object) -> Incident:
         or (never_seen and nvsentinel.cordoned(node) and not held and not label),
         quarantined=incident.quarantined or held,
         state=label,
+        version=nvsentinel.resource_version(node),
     )
     return _with_first_fault(known, events, faults)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from nvsx.ports import ApiPath, LogLine, Seen
 from nvsx.watches import verdict
@@ -49,6 +49,18 @@ class Documents(NamedTuple):
 
 Source = ApiPath | LogSource | DocumentSource
 Sight = Seen | Lines | Documents
+
+
+class Sights(dict[Source, Sight]):
+    """All that a run sees. `judged` is what the oracle made of it; it is forgotten with the next sight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judged: Any = None
+
+    def __setitem__(self, source: Source, sight: Sight) -> None:
+        self.judged = None
+        super().__setitem__(source, sight)
 
 
 class Predicate(Protocol):

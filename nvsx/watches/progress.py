@@ -71,18 +71,12 @@ class OnChain(NamedTuple):
         return (breaker_path(incident.namespace), *repairs)
 
     def look(self, sights: Mapping[Source, Sight], incident: Incident, now: float) -> Verdict:
-        from nvsx.oracle.chain import position
+        from nvsx.oracle.sights import judged
 
         node = only_object(sights, node_path(incident.node))
         if node is None:
             return verdict.unmet(f"there is no node {incident.node}")
-        where = position(
-            node,
-            requests=requests_in(sights, incident.action),
-            breaker=breaker_in(sights, incident.namespace),
-            incident=incident,
-        )
-        return self.test.judge(node, where, incident, now)
+        return self.test.judge(node, judged(node, sights, incident).position, incident, now)
 
 
 class NvsentinelState(NamedTuple):
