@@ -49,6 +49,9 @@ AGAIN_S = 5.0
 PATIENCE_S = 6.0
 """How long the first decisions wait for the list of nodes: a little longer than it takes to know that one is blind."""
 
+PLACE_S = 0.25
+"""How long the changes of nodes are gathered before it is worked out how far the chain is with each."""
+
 TRIPPED = "TRIPPED"
 CLOSED = "CLOSED"
 _Key = tuple[str, str, tuple[str, ...], bool]
@@ -86,6 +89,8 @@ class Intake:
         self._waiting: dict[_Key, _Waiting] = {}
         self._muted: dict[_Key, float] = {}
         self._where: dict[str, Position] = {}
+        self._moved: dict[str, tuple[Object, float]] = {}  # node as it was seen last, and when, epoch seconds
+        self._placing: asyncio.TimerHandle | None = None
         self._surroundings = 0
         self._stalls_due = FOREVER  # when a standstill will be news if nothing moves, epoch seconds
         self._tripped = self._closed = False  # news of the breaker that is not dealt with
@@ -114,23 +119,34 @@ class Intake:
             self._wake.set()
 
     def node(self, node: Object) -> None:
+        """Where the chain stands with it is worked out in a moment: runs that watch the node come first."""
         name = node_name(node)
-        known = self.standings.get(name)
-        if known is None and stalls.is_sound(node):
+        if name not in self.standings and name not in self._moved and stalls.is_sound(node):
             return
-        where = self._fleet.position(node)
-        stood = stalls.standing(node, where, known, self._clock.now())
-        if stood is None:
-            self.standings.pop(name, None)
-            self._where.pop(name, None)
-            return
-        self.standings[name] = stood
-        self._where[name] = where
-        if known is None or known.mark != stood.mark:
-            self._wake.set()
+        self._moved[name] = node, self._clock.now()
+        if self._placing is None:
+            self._placing = asyncio.get_running_loop().call_later(PLACE_S, self._place)
+
+    def _place(self) -> None:
+        if self._placing:
+            self._placing.cancel()
+            self._placing = None
+        moved, self._moved = self._moved, {}
+        for name, (node, seen) in moved.items():
+            known, where = self.standings.get(name), self._fleet.position(node)
+            stood = stalls.standing(node, where, known, seen)
+            if stood is None:
+                self.standings.pop(name, None)
+                self._where.pop(name, None)
+                continue
+            self.standings[name] = stood
+            self._where[name] = where
+            if known is None or known.mark != stood.mark:
+                self._wake.set()
 
     def left(self, node: str) -> None:
         """The node has left quarantine: what comes now is a new incident."""
+        self._moved.pop(node, None)
         self.standings.pop(node, None)
         self._where.pop(node, None)
         for key in [key for key in self._muted if key[0] == node]:
@@ -171,6 +187,7 @@ class Intake:
     async def settle(self) -> None:
         """Decide about all that is due now."""
         await self._see_nodes()
+        self._place()
         self._wake.clear()
         now = self._clock.monotonic()
         due = {key: waiting for key, waiting in self._waiting.items() if waiting.due <= now}
