@@ -130,7 +130,12 @@ def test_a_hook_that_outlives_its_sweep_is_ended_before_the_next_one_tries_again
     assert any(map(alive, hooks)), "it outlived its sweep"
     drained(site)
     second = site.start(*SWEEP, log="second")
-    wait_for(lambda: not any(map(alive, hooks)), "ended")
+
+    def ended() -> bool:
+        assert second.poll() is None, f"it goes on until it may: {site.said('second')}"
+        return not any(map(alive, hooks))
+
+    wait_for(ended, "the hook of the dead sweep has ended")
     site.let_go()
     assert second.wait(30) == 0, site.said("second")
     assert site.effects.count("begin xid detect gpu-1") == 2
