@@ -99,6 +99,7 @@ class Watching:
         self._subscriptions: list[Subscription | LogSubscription | DocumentFeed] = []
         self._news = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._gathering = True  # what is known already comes source by source: it is judged when all of it is there
         self._node_seen = False
         self._gone = ""
         self._blind_since = 0.0  # epoch seconds; 0.0 while the node is seen
@@ -108,6 +109,8 @@ class Watching:
         if self.incident.node:
             self._subscribe(node_path(self.incident.node))
         self._widen()
+        self._gathering = False
+        self._tell_chain()
         self._look()
 
     def _widen(self) -> None:
@@ -275,11 +278,15 @@ class Watching:
         self._look()
 
     def _tell_chain(self) -> None:
+        if self._gathering:
+            return
         for change in self._trail.look(self._sights, self.incident, self._clock.now()):
             self._on_chain(change)
 
     def _look(self) -> None:
         """Judge the armed stage on what is seen now, and go on to the next one for as long as stages are decided."""
+        if self._gathering:
+            return
         now = self._clock.now()
         while self._armed < len(self._stages):
             stage = self._stages[self._armed]
