@@ -42,7 +42,7 @@ types: $(VENV)/ready
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
 
-# Kill sweeps, deliveries and mutants, as figures: make trust NAMES=kills COUNT=10000 for a release; SEED repeats one.
+# Kill sweeps, deliveries and mutants, as figures, in about an hour; NAMES=kills COUNT=1000 for less, SEED repeats one.
 trust: $(VENV)/ready nvsx.pyz
 	@mkdir -p build
 	$(BIN)/python -m tests.trust $(NAMES) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 50
 LARGEST_GROUP = 5
+LONGEST_MS = 500.0
+"""Within this, 99 of 100 answers come."""
 
 
 class Receiver(Protocol):
@@ -130,6 +132,13 @@ def passed(figures: dict[str, object]) -> bool:
         not (figures["lost"] or figures["accepted_but_not_run"] or figures["doubled"] or figures["foreign"])
         and drops < 3
     )
+
+
+def good(figures: dict[str, object]) -> bool:
+    """The same, and whether nearly everybody was answered in time: for a machine that does nothing else meanwhile."""
+    late = figures["p99_ms"]
+    assert isinstance(late, float)
+    return passed(figures) and late < LONGEST_MS
 
 
 def _sendings(wire: senders.Wire, nodes: Sequence[str], rng: random.Random) -> list[Coroutine[None, None, None]]:
