@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import itertools
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvsx.clock import SimulatedClock
+from nvsx.clock import RealClock, SimulatedClock
 from nvsx.cluster.discovery import Versions
 from nvsx.cluster.stream import Change, Stream, differences, key_of
 from nvsx.errors import Expired, Forbidden, NotFound, Unauthorized, Unreachable
@@ -417,3 +418,42 @@ def judge(truth: dict[int, WatchEvent], told: list[tuple[int, list[Change]]]) ->
             assert not lost
             covered = version
     assert not [one for one in truth if one > covered]
+
+
+def test_a_burst_of_changes_lets_others_have_their_turn() -> None:
+    """A watch that has always more to tell would else keep the loop for as long as that lasts."""
+    changes = 1000
+    cluster = ScriptedCluster(watches=[(*(modified("a", number) for number in range(2, changes + 2)), HANG)])
+    between, turns = [], itertools.count()
+
+    class Ticking(RealClock):
+        """Each look at the clock finds it 10 ms later."""
+
+        ticks = itertools.count()
+
+        def monotonic(self) -> float:
+            return next(self.ticks) / 100
+
+    async def main() -> None:
+        recorder = Recorder()
+        seen = asyncio.Event()
+
+        def changed(change: Change) -> None:
+            between.append(turn)
+            if len(between) == changes:
+                seen.set()
+
+        recorder.changed = changed  # type: ignore[method-assign]
+        stream = recorder.stream = Stream(
+            cluster, Ticking(), PATH, recorder, rng=random.Random(1), versions=Versions(cluster), note=print
+        )
+        task = asyncio.create_task(stream.run())
+        turn = 0
+        while not seen.is_set():
+            turn = next(turns)
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert max(Counter(between).values()) <= 10

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nvsx.cluster.discovery import Versions
     from nvsx.ports import ApiPath, Cluster, Object, WatchEvent
 
+TURN_S = 0.05
+"""How long a burst of changes keeps everybody else in the loop waiting."""
 SILENCE_S = 75.0
 """Servers send a bookmark about every minute; after this much silence the stream is looked after."""
 
@@ -151,8 +153,12 @@ class Stream:
         guard = asyncio.get_running_loop().create_task(self._guard(limit), name=f"guard {self.path.resource}")
         try:
             async with limit, _closing(self._cluster.watch(self.path, self._version)) as events:
+                turned = self._clock.monotonic()
                 async for event in events:
                     self._heard = self._clock.monotonic()
+                    if self._heard - turned >= TURN_S:
+                        await asyncio.sleep(0)
+                        turned = self._heard
                     self._brought = True
                     self._take(event)
         except TimeoutError:

@@ -123,7 +123,8 @@ class Daemon:
         with suppress(NvsxError):  # said by the intake, when it has something to write down
             await self.keep()  # from now on this is no first start any more, whatever becomes of this process
         self._tasks = [asyncio.create_task(job) for job in jobs]
-        await self.take_up()
+        with suppress(NvsxError):  # it is tried again while the house is kept
+            await self.take_up()
         try:
             await asyncio.gather(*self._tasks)
         finally:
