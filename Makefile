@@ -42,7 +42,8 @@ types: $(VENV)/ready
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
 
-# Kill sweeps, deliveries and mutants, as figures, in about an hour; NAMES=kills COUNT=1000 for less, SEED repeats one.
+# Kill sweeps, deliveries, hardships, stories and mutants as figures: for a night. NAMES=kills COUNT=1000 is a part of it,
+# SEED repeats one.
 trust: $(VENV)/ready nvsx.pyz
 	@mkdir -p build
 	$(BIN)/python -m tests.trust $(NAMES) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json

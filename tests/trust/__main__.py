@@ -7,12 +7,14 @@ import json
 import random
 import sys
 
-from tests.trust import deliveries, mutants, sweeps
+from tests.trust import deliveries, hardships, mutants, stories, sweeps
 
 MEASUREMENTS = {
     # name: (measures, says whether that will do, count where none is given)
     "kills": (sweeps.measure, sweeps.passed, 10_000),
     "deliveries": (deliveries.measure, deliveries.good, 1000),
+    "hardships": (hardships.measure, hardships.passed, 0),
+    "stories": (stories.measure, stories.passed, 100_000),
     "mutants": (mutants.measure, mutants.passed, 60),
 }
 
@@ -20,7 +22,9 @@ MEASUREMENTS = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.trust")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)} (default: all)")
-    parser.add_argument("--count", type=int, help="random kills (10000), incidents (1000), mutants (60)")
+    parser.add_argument(
+        "--count", type=int, help="random kills (10000), incidents (1000), stories (100000), mutants (60)"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeat what was measured")
     parser.add_argument("--points", choices=("all", "few"), default="all", help="kills: points of the journal to try")
     parser.add_argument("--only", default="", help="mutants: only modules whose path contains this")

@@ -23,6 +23,16 @@ TITLES = {
         "Every sender, told once, run once",
         "Senders that keep the real rules of retries deliver to a daemon that is killed meanwhile.",
     ),
+    "hardships": (
+        "What lies, fails and misbehaves",
+        "A cluster and a database that answer nonsense, disks that are full or damaged, hooks that will not end, rude "
+        "and hostile clients, cron and clocks that jump: how many tests hold nvsx to what it promises then.",
+    ),
+    "stories": (
+        "What starts a run, against a model",
+        "Random stories of reports, runs, silences and restarts; the ledger's answers and those of a model that shares "
+        "no code with it.",
+    ),
     "mutants": (
         "Tests that notice",
         "One operator, constant, statement or SQL condition of the modules that decide about runs is changed at a "
