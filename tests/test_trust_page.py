@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.trust import hardships
 from tests.trust.__main__ import MEASUREMENTS
 from tests.trust.page import TITLES, page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.test_mongo" name="test_a"/>

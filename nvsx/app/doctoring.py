@@ -114,6 +114,7 @@ async def _forward(ground: Ground, on_line: Callable[[str], None]) -> int:
     import signal
 
     from nvsx.app.scripts import ProjectScripts
+    from nvsx.app.signals import heeded
     from nvsx.cluster import processes
 
     await ground.reads()
@@ -130,11 +131,10 @@ async def _forward(ground: Ground, on_line: Callable[[str], None]) -> int:
             on_output=lines.feed,
         )
     )
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopped.set)
+    stopped = asyncio.Event()
     waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    with heeded(dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), stopped.set)):
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if stopped.is_set():
         running.cancel()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import signal
 import tempfile
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
+from nvsx.app.signals import heeded
 from nvsx.cluster.guard import Guard
 from nvsx.cluster.processes import run_process
 from nvsx.cluster.view import View
@@ -18,7 +18,7 @@ from nvsx.engine.run import Outcome, Run
 from nvsx.errors import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from nvsx.clock import Clock
     from nvsx.engine.effects import ProcessRunner
@@ -56,7 +56,7 @@ async def execute(
             )  # fmt: skip
             if on_run:
                 on_run(run)
-            with _signals(run):
+            with heeded(_stops(run)):
                 return await run.execute()
     finally:
         await view.close()
@@ -70,24 +70,12 @@ def guarded(plan: Plan, *, lazy: bool = False) -> Guard:
     return Guard(f"{plan.run_dir}/guard", real=real, fallbacks=(tempfile.gettempdir(), plan.root), lazy=lazy)
 
 
-@contextmanager
-def _signals(run: Run) -> Iterator[None]:
-    """Turn signals into orderly stops while a run lasts. Outside the main thread signals are not ours to take."""
-    loop = asyncio.get_running_loop()
-    taken = []
-    try:
-        for number, exit_code in _STOPS.items():
-            loop.add_signal_handler(number, run.interrupt, "interrupted", exit_code)
-            taken.append(number)
-        loop.add_signal_handler(signal.SIGHUP, _go_on)
-        taken.append(signal.SIGHUP)
-    except (ValueError, NotImplementedError, RuntimeError):
-        pass
-    try:
-        yield
-    finally:
-        for number in taken:
-            loop.remove_signal_handler(number)
+def _stops(run: Run) -> dict[int, Callable[[], object]]:
+    """What each signal means to a run: an orderly stop, but for SIGHUP."""
+    stops: dict[int, Callable[[], object]] = {signal.SIGHUP: _go_on}
+    for number, exit_code in _STOPS.items():
+        stops[number] = partial(run.interrupt, "interrupted", exit_code)
+    return stops
 
 
 def _go_on() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.hearing import Hearing
 from nvsx.app.daemon.porch import Porch
 from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
+from nvsx.app.signals import heeded
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
 if TYPE_CHECKING:
@@ -41,30 +42,20 @@ READY_S = 8.0
 
 
 class Signals:
-    """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload.
-
-    The handlers are Python's own: asyncio hears of a signal by a byte in a pipe, and that byte is lost when hundreds of
-    other wake-ups (the answers of one commit) fill the pipe at that moment.
-    """
+    """SIGTERM and Ctrl-C ask for the end, a second one for the end at once; SIGHUP for a reload."""
 
     def __init__(self) -> None:
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
         self.reload = asyncio.Event()
         self.code = Exit.DONE
-        self._loop = asyncio.get_running_loop()
-        calls: dict[int, Callable[[], None]] = {
+        self._stack = ExitStack()
+        calls: dict[int, Callable[[], object]] = {
             signal.SIGTERM: lambda: self._asked(Exit.TERMINATED),
             signal.SIGINT: lambda: self._asked(Exit.INTERRUPTED),
             signal.SIGHUP: self.reload.set,
         }
-        self._before = {number: signal.signal(number, self._heard(call)) for number, call in calls.items()}
-
-    def _heard(self, call: Callable[[], None]) -> Callable[[int, object], None]:
-        def handler(_number: int, _frame: object) -> None:
-            self._loop.call_soon_threadsafe(call)
-
-        return handler
+        self._stack.enter_context(heeded(calls))
 
     def _asked(self, code: int) -> None:
         if self.stop.is_set():
@@ -73,8 +64,7 @@ class Signals:
         self.stop.set()
 
     def close(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._stack.close()
 
 
 async def serve(service: Service) -> int:
