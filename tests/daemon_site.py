@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -171,8 +172,27 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def alive(pid: int) -> bool:
+    """Whether a process does anything: one that has ended may wait to be reaped, by this very process perhaps."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
         return False
-    return True
+
+
+def pause(process: subprocess.Popen[bytes], ledger: Path) -> None:
+    """Stop a process where it stands, but not in the middle of a commit: that is another story."""
+
+    def paused() -> bool:
+        os.kill(process.pid, signal.SIGSTOP)
+        connection = sqlite3.connect(ledger, timeout=0.2, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.kill(process.pid, signal.SIGCONT)
+            return False
+        finally:
+            connection.close()
+        return True
+
+    wait_for(paused, "it is paused outside a commit")

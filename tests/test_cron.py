@@ -14,7 +14,7 @@ import pytest
 
 from nvsx.ledger.opening import FILE
 from nvsx.ledger.owning import DIRECTORY
-from tests.daemon_site import Site, alive, descendants, stop, wait_for
+from tests.daemon_site import Site, alive, descendants, pause, stop, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_a_paused_sweep_whose_hook_is_under_way_keeps_its_run(site: Site) -> Non
     site.hold()
     paused = site.start(*SWEEP, log="paused")
     site.after("begin xid detect gpu-1")
-    os.kill(paused.pid, signal.SIGSTOP)
+    pause(paused, site.state / FILE)
     site.let_go()
     site.after("end xid detect gpu-1")
     drained(site)

@@ -7,14 +7,14 @@ import os
 import shutil
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.daemon_site import CHECKOUT, Site, stop, wait_for
+from nvsx.ledger.opening import FILE
+from tests.daemon_site import CHECKOUT, Site, pause, stop, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -202,8 +202,7 @@ def test_a_paused_daemon_keeps_its_runs(site: Site) -> None:
     break_node(site, "gpu-1")
     site.after("end xid detect gpu-1")
     wait_for(lambda: "waiting for NVSentinel state" in site.said(), "it waits")
-    time.sleep(0.7)  # its last events are written; one that is paused within a commit keeps the ledger from all others
-    os.kill(daemon.pid, signal.SIGSTOP)
+    pause(daemon, site.state / FILE)
     site.do(lambda: site.place.state("gpu-1", "drain-succeeded"))
     swept = site.run("--once", "--events", "nodes")
     assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
