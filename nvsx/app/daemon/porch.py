@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nvsx.triggers.inbox import Delivery, Receipt
 
 ASKING = "nvsx has just started and asks which cluster this is"
-STARTING_S = 0.25
+STARTING_S = 0.2
 """How long a delivery waits for that and for the list of nodes. It is about as long as a cluster takes that answers;
 where it takes longer, whoever can come again is told to in good time, and nobody piles up behind.
 """
