@@ -57,6 +57,7 @@ def test_figures_of_several_files_are_one_page(tmp_path: Path) -> None:
     text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=hardships.CHECKOUT).stdout
     assert text == page(kills | mutants)
     assert "| points: kills | 12,345 |" in text
+    assert "| points: good | yes |" in text
     assert "a\\|b<br>c" in text
     assert "**FAILED**" in text
     assert "Seed 7" in text

@@ -71,6 +71,8 @@ def _rows(found: dict[str, Any], prefix: str) -> list[str]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int | float):
         return f"{value:,}"
     text = "<br>".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
