@@ -265,6 +265,7 @@ SENTENCES: dict[str, str] = {
     # as it stands in a sentence or a table: what is typed for it
     "make dist": "make -n -C CHECKOUT PYTHON=python3 dist",
     "make lint types test bench": "make -n -C CHECKOUT PYTHON=python3 lint types test bench",
+    "make trust": "make -n -C CHECKOUT PYTHON=python3 trust",
     "pip install .": TYPED_ABOVE,
     "pip install '.[convert]'": TYPED_ABOVE,
     "nvsx": "nvsx help",
