@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeat what was measured")
     parser.add_argument("--points", choices=("all", "few"), default="all", help="kills: points of the journal to try")
     parser.add_argument("--only", default="", help="mutants: only modules whose path contains this")
-    parser.add_argument("--jobs", type=int, default=2, help="mutants: how many are tried at a time")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants and stories: processes (2)")
     parser.add_argument("--kills", type=int, default=20, help="deliveries: how often the receiver is killed meanwhile")
     parser.add_argument("--hours", type=float, default=0.0, help="soak: how long (an hour)")
     parser.add_argument("--minutes", type=float, default=0.0, help="soak: the same in minutes")
