@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.app.explaining import Explained
-    from nvsx.app.owncalls import ShownCall
-    from nvsx.app.past import Past
+    from nvsx.app.records.owncalls import ShownCall
+    from nvsx.app.records.past import Past
     from nvsx.ledger import DecisionRow
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -58,8 +58,8 @@ def _is_message(word: str) -> bool:
 
 
 def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.past import past
-    from nvsx.app.recorded import reader_of
+    from nvsx.app.records.past import past
+    from nvsx.app.records.recorded import reader_of
 
     reader = reader_of(settings.state_dir)
     try:
@@ -69,7 +69,7 @@ def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
     if args.output == "json":
         import json
 
-        from nvsx.app.owncalls import call_data
+        from nvsx.app.records.owncalls import call_data
 
         answer = {
             "v": 1,
@@ -122,7 +122,7 @@ def _drawn_past(found: Past, paint: Paint) -> Iterator[str]:
 
 
 def _call(one: ShownCall, paint: Paint) -> Iterator[str]:
-    from nvsx.app.owncalls import about
+    from nvsx.app.records.owncalls import about
     from nvsx.cells import printable
     from nvsx.ledger import UNKNOWN
 

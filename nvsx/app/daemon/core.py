@@ -14,7 +14,7 @@ from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
 from nvsx.app.daemon.runs import Ground, Runs, Tools
 from nvsx.app.daemon.watch import Watch
-from nvsx.app.retention import KEEP_S, forget_old
+from nvsx.app.records.retention import KEEP_S, forget_old
 from nvsx.errors import NvsxError
 from nvsx.triggers import storm as storms
 from nvsx.triggers.healthsource import HealthEventSource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvsx.app.openruns import shown_runs
+from nvsx.app.records.openruns import shown_runs
 from nvsx.errors import NotFoundHere
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.owncalls import shown_calls
+from nvsx.app.records.owncalls import shown_calls
 from nvsx.errors import NotFoundHere
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nvsx.app.owncalls import ShownCall
+    from nvsx.app.records.owncalls import ShownCall
     from nvsx.ledger import DecisionRow, EvidenceRow, Reader, RunRow
 
 MOST = 20
