@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nvsx.app.daemon.alarms import Alarms
+from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.memory import kept, remembered
 from nvsx.app.daemon.watch import STEADY_S
 from nvsx.config import Config, Limits
@@ -21,6 +22,7 @@ from nvsx.journal import EffectEnded, EffectIntended, EffectStarted
 from nvsx.ledger import Alarm, Ledger, Ring
 from nvsx.ledger.opening import FILE
 from nvsx.main import main
+from nvsx.metrics import exposition
 from tests.daemon_site import Site, alive, stop, wait_for
 from tests.daemon_story import QUICK, STORM, Place, runbooks
 from tests.story import T0
@@ -28,6 +30,8 @@ from tests.story import T0
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from nvsx.app.daemon.core import Daemon
 
 HOOKS = Config(hooks={"onFailure": "last.sh", "onBlind": "blind.sh", "onResolved": "over.sh"})
 SCOPE = "serve/cluster-1"
@@ -142,6 +146,84 @@ def test_an_older_memory_of_calls_is_taken_over(tmp_path: Path) -> None:
 
     assert place.play(story).started() == []
     assert "alarms" not in json.loads(kept(remembered("", T0)))
+
+
+# What programs and leads are shown
+
+
+def counted(text: str) -> dict[str, float]:
+    """The samples about nvsx's own calls that are not nought, as Prometheus's own parser reads them."""
+    parser = pytest.importorskip("prometheus_client.parser")
+    samples = [one for family in parser.text_string_to_metric_families(text) for one in family.samples]
+    return {
+        "/".join([one.name.removeprefix("nvsx_"), *one.labels.values()]): one.value
+        for one in samples
+        if one.name.startswith("nvsx_call") and one.value
+    }
+
+
+def test_a_call_that_reached_nobody_can_be_alerted_on_and_is_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = place_of(tmp_path)
+    place.exits["last.sh"] = 1
+    shown: list[dict[str, float]] = []
+    listed: list[Any] = []
+
+    async def look(daemon: Daemon) -> None:
+        front = Front(daemon, dict, T0)
+        text = exposition(await front.metrics())
+        shown.append(counted(text))
+        assert 'nvsx_calls_total{kind="blind",outcome="timeout"} 0' in text, "a rise from nought is a rise"
+        listed.append(await front.calls(limit=5, unfinished=False))
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            await look(daemon)
+            place.takes["last.sh"] = 8.0
+            unhandled(place)
+            await asyncio.sleep(15)
+            await look(daemon)
+            await asyncio.sleep(60)
+            place.exits["last.sh"], place.takes["last.sh"] = 0, 0.0
+            place.breaker("TRIPPED")
+            await asyncio.sleep(60)
+            place.breaker("CLOSED")
+            await asyncio.sleep(60)
+            await look(daemon)
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            await look(daemon)
+
+    place.play(story)
+    before, meanwhile, after, anew = shown
+    failed = max(one.ended for one in nobodys(place) if one.outcome == "failed")
+    assert before == {}
+    assert meanwhile == {"calls_open": 1}
+    assert after == {
+        "calls_total/unhandled/failed": 1,
+        "calls_total/circuit-breaker/ok": 1,
+        "calls_total/resolved/ok": 1,
+        "call_last_failure_timestamp_seconds/unhandled": pytest.approx(failed, abs=1.0),
+    }
+    assert anew == {"call_last_failure_timestamp_seconds/unhandled": failed}, "known after a restart"
+    assert [(one["kind"], one["status"]) for one in listed[2]] == [
+        ("resolved", "ok"), ("circuit-breaker", "ok"), ("unhandled", "failed"),
+    ]  # fmt: skip
+    json.dumps(listed)
+
+    words = ("--state-dir", str(tmp_path / "state"), "report", "--since", "3650d")
+    assert main([*words]) == 0
+    report = " ".join(capsys.readouterr().out.split())
+    assert "No run is on record" in report
+    assert "3 calls: 1 failed, 2 ok." in report
+    assert "Z onFailure, failed: " in report
+    assert main([*words, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["kind"], one["hook"], one["outcome"]) for one in told["calls"]] == [
+        ("unhandled", "onFailure", "failed"), ("circuit-breaker", "onFailure", "ok"), ("resolved", "onResolved", "ok"),
+    ]  # fmt: skip
 
 
 # The breaker and storms
@@ -550,10 +632,14 @@ def test_sigterm_leaves_a_call_that_waits_to_the_next_start(site: Site) -> None:
 
 @needs_kubectl
 def test_sweeps_tell_blindness_once_and_its_end_once(site: Site) -> None:
-    sweep = ("--once", "--events", "nodes")
+    metrics = site.root / "nvsx.prom"
+    sweep = ("--once", "--events", "nodes", "--metrics-file", str(metrics))
     assert site.run(*sweep).returncode == 0
     site.do(lambda: site.server.__aexit__(None, None, None))
-    assert [site.run(*sweep).returncode for _ in range(2)] == [3, 3]
+    assert site.run(*sweep).returncode == 3
+    assert counted(metrics.read_text()) == {"calls_total/blind/ok": 1}
+    assert site.run(*sweep).returncode == 3
+    assert counted(metrics.read_text()) == {}
     assert count(site, "begin", "1") == 1  # without a node, the attempt stands in its place
     site.do(site.server.__aenter__)
     site.server.write_kubeconfig(site.kubeconfig)

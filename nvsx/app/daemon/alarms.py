@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nvsx.app.daemon.project import Project
     from nvsx.app.daemon.runs import Ground, Tools
+    from nvsx.app.daemon.tally import Tally
     from nvsx.engine.history import History
     from nvsx.events import RunEvent
     from nvsx.ports import Journal, Sink
@@ -46,7 +47,7 @@ class Alarms:
 
     def __init__(
         self, ground: Ground, tools: Tools, rng: random.Random, project: Callable[[], Project],
-        alias: Callable[[str], str], *, scope: str,
+        alias: Callable[[str], str], *, scope: str, tally: Tally,
     ) -> None:  # fmt: skip
         self._ground = ground
         self._tools = tools
@@ -54,6 +55,8 @@ class Alarms:
         self._project = project
         self._alias = alias
         self._scope = scope
+        self._tally = tally
+        tally.calls_failed = tools.ledger.failed_alarms(ground.cluster)
         self._active: dict[str, asyncio.Task[None]] = {}
         self._last: dict[str, asyncio.Task[None] | None] = {}  # by paging key
 
@@ -179,6 +182,7 @@ class Alarms:
                 if await ledger.claim_alarm(alarm):
                     result = await self._call(row)
                     await ledger.end_alarm(alarm, result.outcome)
+                    self._tally.call_ended(row.kind, result.outcome, self._tools.clock.now())
                     if result.outcome not in SETTLED:
                         self._say(f"{row.hook} ({row.script}) failed: {result.detail}; it was about: {row.why}")
 

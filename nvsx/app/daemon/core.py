@@ -60,7 +60,8 @@ class Daemon:
         self.runs = Runs(ground, tools, lambda: self.project, lambda node: self.fleet.alias(node), self._run_ended)
         self._alarms_before = memory.alarms
         self.alarms = Alarms(
-            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name
+            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name,
+            tally=tally,
         )  # fmt: skip
         self.desk = Desk(
             tools, self.runs, self.alarms, tally, cluster=ground.cluster, rng=rng, project=lambda: self.project,
