@@ -210,6 +210,11 @@ class Reader:
         found = self.ask("SELECT topic, alarm FROM rung WHERE scope = ?", scope)
         return {str(topic): str(alarm) for topic, alarm in found if str(topic).startswith(prefix)}
 
+    def heard(self, scope: str) -> dict[str, float]:
+        """The same topics, each with when it was last heard of."""
+        found = self.ask("SELECT topic, heard FROM rung WHERE scope = ?", scope)
+        return {str(topic): float(heard) for topic, heard in found}
+
     def repeat_count(self, cluster: str, node: str, since: float) -> int:
         """How many runs on a node were made since a time; drills do not count."""
         sql = "SELECT count(*) FROM runs WHERE cluster = ? AND node = ? AND created >= ? AND drill = 0"

@@ -109,22 +109,36 @@ class Alarms:
 
         False where that one has not ended: ask again later. Raises EnvironmentUnusable as `ring` does.
         """
+        known = self._tools.ledger.rung(self._scope, topic)
+        return topic not in known or await self._resolve(self._scope, topic, known[topic], why, "pass")
+
+    async def abandon(self, scope: str, topic: str) -> None:
+        """Nobody will see the end of a topic of another scope: tell those who were called for it, and the log, once."""
         ledger = self._tools.ledger
-        known = ledger.rung(self._scope, topic)
-        if topic not in known:
-            return True
-        news = self.news(topic, RESOLVED_HOOK, why, status="pass")
-        was = ledger.alarm(known[topic])
+        known = ledger.rung(scope, topic)
+        was = ledger.alarm(known.get(topic, ""))
+        what = was.why if was else topic
+        why = f"its end was not seen, and nvsx does not look for it any more (--mode webhook): {what}"
+        if topic in known and await self._resolve(scope, topic, known[topic], why, "cancelled") and was:
+            self._tools.log.warn(why, topic="blind")
+
+    async def _resolve(self, scope: str, topic: str, alarm: str, why: str, status: str) -> bool:
+        news = self.news(topic, RESOLVED_HOOK, why, status=status)._replace(scope=scope)
+        was = self._tools.ledger.alarm(alarm)
         if was and news.alarm:
             alike = news.alarm._replace(key=was.key, node=was.node, alias=was.alias, runbook=was.runbook)
             news = news._replace(alarm=alike)
-        rung = await ledger.resolve(news)
+        rung = await self._tools.ledger.resolve(news)
         self.start(rung.alarm)
         return rung.new
 
     def rung(self, prefix: str) -> Mapping[str, str]:
         """Topics that begin so and that people were called for, each with the id of the call ("" for none)."""
         return self._tools.ledger.rung(self._scope, prefix)
+
+    def heard(self, scope: str) -> Mapping[str, float]:
+        """Topics of a scope that people are called for no more, each with when it was last heard of, epoch seconds."""
+        return self._tools.ledger.heard(scope)
 
     def called_at(self, topic: str) -> float:
         """When people were called for a topic that goes on, epoch seconds; 0.0 if they were not."""
