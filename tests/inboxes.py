@@ -56,6 +56,9 @@ class MemoryInbox:
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
         return [self._row(incident) for incident in reversed(self.incidents)][:limit]
 
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        return [{"id": "nvsx-1", "hook": "onBlind", "status": "ok"}][:limit]
+
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         return next((self._row(each) for each in self.incidents if each.run_id == run_id), None)
 

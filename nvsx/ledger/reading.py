@@ -198,10 +198,22 @@ class Reader:
         found = self.ask(f"SELECT {_ALARM} FROM alarms WHERE id = ?", alarm)  # noqa: S608
         return rows.Alarm(*found[0]) if found else None
 
+    def failed_alarms(self, cluster: str) -> dict[str, float]:
+        """When a call of nvsx's own about a cluster last reached nobody, by its kind."""
+        if not self._has_alarms:
+            return {}
+        sql = "SELECT hook, key, ended FROM alarms WHERE cluster = ? AND ended != 0 AND outcome != 'ok' ORDER BY ended"
+        return {rows.alarm_kind(hook, key): ended for hook, key, ended in self.ask(sql, cluster)}
+
     def rung(self, scope: str, prefix: str = "") -> dict[str, str]:
         """Topics that begin so and for which people are called no more, each with the id of its alarm, if any."""
         found = self.ask("SELECT topic, alarm FROM rung WHERE scope = ?", scope)
         return {str(topic): str(alarm) for topic, alarm in found if str(topic).startswith(prefix)}
+
+    def heard(self, scope: str) -> dict[str, float]:
+        """The same topics, each with when it was last heard of."""
+        found = self.ask("SELECT topic, heard FROM rung WHERE scope = ?", scope)
+        return {str(topic): float(heard) for topic, heard in found}
 
     def repeat_count(self, cluster: str, node: str, since: float) -> int:
         """How many runs on a node were made since a time; drills do not count."""

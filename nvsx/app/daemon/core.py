@@ -13,6 +13,7 @@ from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
 from nvsx.app.daemon.runs import Ground, Runs, Tools
+from nvsx.app.daemon.vigil import Vigil, end_unwatched
 from nvsx.app.daemon.watch import Watch
 from nvsx.app.records.retention import KEEP_S, forget_old
 from nvsx.errors import NvsxError
@@ -60,7 +61,8 @@ class Daemon:
         self.runs = Runs(ground, tools, lambda: self.project, lambda node: self.fleet.alias(node), self._run_ended)
         self._alarms_before = memory.alarms
         self.alarms = Alarms(
-            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name
+            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name,
+            tally=tally,
         )  # fmt: skip
         self.desk = Desk(
             tools, self.runs, self.alarms, tally, cluster=ground.cluster, rng=rng, project=lambda: self.project,
@@ -84,6 +86,7 @@ class Daemon:
             on_event=self.intake.event, on_rejection=self._unreadable, on_state=lambda state: self.watch.changed(state),
         )  # fmt: skip
         self.watch = Watch(self)
+        self.vigil = Vigil(ground.base, self._polling)
         self._tasks: list[asyncio.Task[None]] = []
         self._kept = ""
         self._due = asyncio.Event()
@@ -102,12 +105,18 @@ class Daemon:
     @property
     def _name(self) -> str:
         # A daemon that only listens to webhooks has not been watching: that must not count as a gap of one that polls.
-        return f"{'serve' if self.options.polls else 'webhook'}/{self.ground.cluster}"
+        return self._polling if self.options.polls else f"webhook/{self.ground.cluster}"
+
+    @property
+    def _polling(self) -> str:
+        return f"serve/{self.ground.cluster}"
 
     # Life
 
     def start(self) -> None:
         """Look at the cluster from now on."""
+        if self.options.polls:
+            self.vigil.keep()
         self.fleet.start(closely=self.options.polls)
 
     async def run(self) -> None:
@@ -125,6 +134,7 @@ class Daemon:
         self._tasks = [asyncio.create_task(job) for job in jobs]
         with suppress(NvsxError):  # it is tried again while the house is kept
             await self.take_up()
+            await self._end_unwatched()
         try:
             await asyncio.gather(*self._tasks)
         finally:
@@ -155,6 +165,7 @@ class Daemon:
         await self.runs.stop()
         calls = await self.alarms.stop()
         self.fleet.close()
+        self.vigil.leave()
         with suppress(NvsxError):
             await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
@@ -204,6 +215,7 @@ class Daemon:
                     swept = now
                     await self.tidy()
                     await self.take_up()
+                    await self._end_unwatched()
                     await self.keep()
                     await asyncio.sleep(CANCELS_S)  # a thousand runs that end together are one occasion
 
@@ -220,6 +232,18 @@ class Daemon:
             if row.cluster == self.ground.cluster and self._is_over(row, now):
                 await ledger.close_incident(row.id, now)
         await forget_old(ledger, self.ground.base / "runs", self.tools.clock, self.options.keep_s)
+
+    async def _end_unwatched(self) -> None:
+        """Where this daemon only listens, and nobody else looks: close what would stay open for ever."""
+        if not self.options.polls:
+            await end_unwatched(self.alarms, self.vigil, self._were_swept, self.tools.clock.now())
+
+    def _were_swept(self) -> bool:
+        """Whether the last who polled was a sweep; a damaged memory says nothing of that."""
+        try:
+            return remembered(self.tools.ledger.cursor(self._polling), 0.0).sweeps
+        except ValueError:
+            return True
 
     def _is_over(self, row: IncidentRow, now: float) -> bool:
         incident = Incident(row.id, row.node, row.runbook, row.run_id, row.opened, row.closed, row.session,
@@ -246,6 +270,7 @@ class Daemon:
                 self.intake.breaker_incident,
                 self.intake.standings,
                 began=self._began,
+                sweeps=self.options.sweeps,
             )
         )
         if text != self._kept:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.admission import QUEUE, START
 from nvsx.app.daemon import cases
-from nvsx.app.daemon.records import list_of_runs, one_run
+from nvsx.app.daemon.records import list_of_calls, list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
@@ -93,6 +93,9 @@ class Front:
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
         return list_of_runs(self._daemon.tools.ledger, limit=limit, unfinished=unfinished)
 
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        return list_of_calls(self._daemon.tools.ledger, limit=limit, unfinished=unfinished)
+
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         return one_run(self._daemon.tools.ledger, run_id)
 
@@ -111,6 +114,7 @@ class Front:
             "nvsx_runs_open": {("queued",): queued, ("running",): len(unfinished) - queued},
             "nvsx_runs_open_limit": {(): limits.max_waiting},
             "nvsx_incidents_open": {(): len(tools.ledger.incidents())},
+            "nvsx_calls_open": {(): len(tools.ledger.alarms(limit=10_000, unfinished=True))},
             "nvsx_hooks_running": {(): tools.gate.running},
             "nvsx_hooks_running_limit": {(): tools.gate.slots},
             "nvsx_drill_last_success_timestamp_seconds": {(name,): at for name, at in self._drills().items()},

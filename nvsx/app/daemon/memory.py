@@ -32,6 +32,7 @@ class Memory(NamedTuple):
     alarms: Mapping[str, float] = {}  # as an older nvsx kept it: what its own hooks were called for, and when
     began: float = 0.0  # when nvsx first watched this cluster, epoch seconds
     first: bool = False  # that is now: nothing was remembered
+    sweeps: bool = False  # a sweep of cron kept it, which comes again by itself
 
 
 def remembered(text: str, now: float) -> Memory:
@@ -51,6 +52,7 @@ def remembered(text: str, now: float) -> Memory:
             standings=stalls.from_data(data["standings"]),
             alarms={str(key): float(time) for key, time in data.get("alarms", {}).items()},
             began=float(data["began"]),
+            sweeps=data.get("sweeps", False) is True,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it lacks {error}") from None
@@ -69,5 +71,6 @@ def kept(memory: Memory) -> str:
         "breaker_incident": memory.breaker_incident,
         "standings": stalls.to_data(memory.standings),
         "began": memory.began,
+        "sweeps": memory.sweeps,
     }
     return json.dumps(data, separators=(",", ":"), sort_keys=True)

@@ -86,6 +86,7 @@ def call_data(calls: Sequence[ShownCall]) -> list[dict[str, object]]:
     return [
         {
             **{name: value for name, value in one.alarm._asdict().items() if name != "payload"},
+            "kind": one.alarm.kind,
             "status": one.status,
             "unknown": list(one.unknown),
             "attempts": [{name: getattr(each, name) for name in kept} for each in one.attempts],
