@@ -40,11 +40,12 @@ class Fleet:
     """Follows nodes and breaker. `on_node` is called for every version of a node, `on_left` when one has left
     quarantine (or lost its fault, where it was never quarantined), `on_breaker` when the breaker's state is news.
 
-    `remembered` is what `to_data` gave before a restart: a node that has left since then is told of, too.
+    `remembered` is what `to_data` gave before a restart: a node that has left since then is told of, too. `left` are
+    those that had left before it.
     """
 
     def __init__(
-        self, view: View, clock: Clock, namespace: str, remembered: Mapping[str, Any], *,
+        self, view: View, clock: Clock, namespace: str, remembered: Mapping[str, Any], left: Mapping[str, float], *,
         on_node: Callable[[Object], None], on_left: Callable[[str], None], on_breaker: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._view = view
@@ -60,7 +61,7 @@ class Fleet:
         self.blind: ClusterError | None = None
         self.breaker = ""  # CLOSED, TRIPPED, "" where there is none or it may not be read
         self.troubled = {node: Trouble(str(s), frozenset(marks)) for node, (s, marks) in remembered.items()}
-        self.left: dict[str, float] = {}  # node -> when it last left, epoch seconds
+        self.left = dict(left)  # node -> when it last left, epoch seconds
         self._subscriptions: list[Subscription] = []
         self._told = False
         self._known: KnownNodes | None = None
