@@ -155,8 +155,9 @@ class Daemon:
         await self.runs.stop()
         calls = await self.alarms.stop()
         self.fleet.close()
-        with suppress(NvsxError):
-            await self.keep()
+        if not self.options.sweeps:
+            with suppress(NvsxError):
+                await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
         if calls:
             which = f"{calls} calls of nvsx's own go" if calls > 1 else "1 call of nvsx's own goes"
@@ -204,7 +205,8 @@ class Daemon:
                     swept = now
                     await self.tidy()
                     await self.take_up()
-                    await self.keep()
+                    if not self.options.sweeps:  # what a later sweep remembers is newer
+                        await self.keep()
                     await asyncio.sleep(CANCELS_S)  # a thousand runs that end together are one occasion
 
     def _end_cancelled(self) -> None:

@@ -54,6 +54,8 @@ class Fleet:
         self._breaker: Object | Unseen | None = UNSEEN
         self._repairs: dict[ApiPath, Seen] = {}
         self.surroundings = 0  # grows with every change of repairs and breaker
+        self.surveyed = asyncio.Event()  # set once it is known what these are, or that this cannot be known
+        self._unanswered = {self._breaker_path, *REPAIRS}
         self._on_node, self._on_left, self._on_breaker = on_node, on_left, on_breaker
         self.nodes: Mapping[str, Object] = {}
         self.listed = False
@@ -77,7 +79,7 @@ class Fleet:
     def _follow(self, path: ApiPath) -> Subscription:
         def seen(seen: Seen) -> None:
             self._repairs[path] = seen
-            self.surroundings += 1
+            self._has_changed(path, seen)
 
         return self._view.subscribe(path, seen, name=path.resource)
 
@@ -177,8 +179,15 @@ class Fleet:
         self.left[name] = self._clock.now()
         self._on_left(name)
 
-    def _breaker_seen(self, seen: Seen) -> None:
+    def _has_changed(self, path: ApiPath, seen: Seen) -> None:
         self.surroundings += 1
+        if seen.listed or seen.blind is not None:
+            self._unanswered.discard(path)
+            if not self._unanswered:
+                self.surveyed.set()
+
+    def _breaker_seen(self, seen: Seen) -> None:
+        self._has_changed(self._breaker_path, seen)
         if seen.blind is not None or not seen.listed:
             self._breaker = UNSEEN
             return

@@ -316,14 +316,13 @@ class Intake:
 
     async def _decide_breaker(self) -> None:
         case = cases.of_breaker(self._project(), self._clock.now())
-        self._log.say(case.evidence.summary, topic="trigger", level="error")
         if case.route.runbook:
             admitted = (await self._desk.decide([case]))[0]
             if admitted.decision.verdict == REFUSE:
                 return
             self.breaker_incident = admitted.incident
-        else:
-            await self._desk.breaker_trips(case)
+        elif await self._desk.breaker_trips(case):
+            self._log.say(case.evidence.summary, topic="trigger", level="error")
         self._tripped = False
 
     def _next_due(self) -> float:
