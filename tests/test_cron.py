@@ -203,3 +203,17 @@ def test_a_sweep_whose_run_takes_hours_does_not_write_over_what_later_sweeps_rem
     reader.close()
     assert memory.storm.nodes == ("gpu-1", "gpu-2", "gpu-3")
     assert memory.storm_incident == storm.id
+
+
+def test_what_is_seen_again_with_every_sweep_is_decided_and_written_down_once(site: Site) -> None:
+    break_node(site)
+    sweep = site.start(*SWEEP)
+    site.after("end xid detect gpu-1")
+    for _ in range(2):
+        assert site.run(*SWEEP).returncode == 0
+    reader = Ledger.reader(site.state)
+    assert reader
+    assert [one.verdict for one in reader.decisions(node="gpu-1")] == ["start"]
+    reader.close()
+    drained(site)
+    assert sweep.wait(30) == 0

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.admission import REFUSE
+from nvsx.admission import POLL, REFUSE
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.desk import PASSED_OVER
 from nvsx.errors import NvsxError
@@ -103,7 +103,7 @@ class Intake:
     def event(self, told: Told) -> None:
         event = told.event
         if event.healthy or event.strategy != EXECUTE:
-            self._tally.decisions[cases.POLL, "ignore"] += 1
+            self._tally.decisions[POLL, "ignore"] += 1
             return
         key = (event.node, event.check, event.error_codes, event.fatal)
         known = self._waiting.get(key)
