@@ -21,6 +21,9 @@ START, DUPLICATE, ATTACH, QUEUE, IGNORE, REFUSE = "start", "duplicate", "attach"
 BY_HAND = "manual"
 """The source of runs that a person asked for."""
 
+POLL = "poll"
+"""The source of what nvsx reads itself; it may read it again after each start, and with every sweep."""
+
 FORGOTTEN_S = 6 * 3600.0
 """An incident whose run has ended is closed after this long without news, even if its node is still quarantined."""
 

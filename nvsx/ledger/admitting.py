@@ -10,6 +10,7 @@ from nvsx.admission import (
     BY_HAND,
     DUPLICATE,
     IGNORE,
+    POLL,
     QUEUE,
     REFUSE,
     START,
@@ -145,7 +146,8 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
             (occasion.source, occasion.delivery, run_id, occasion.time),
         )
     written = 0
-    if _keep_evidence(connection, case, decision, run_id, incident):
+    is_known = decision.verdict == DUPLICATE and occasion.source == POLL  # a line for each sweep would bury the others
+    if not is_known and _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
     joined = _joined(connection, run_id) if decision.verdict in (ATTACH, DUPLICATE) else None
     return Admitted(decision, run_id, incident, written, joined=joined)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.admission import Occasion
+from nvsx.admission import POLL, Occasion
 from nvsx.alerts import FIRING
 from nvsx.ledger.rows import Evidence
 from nvsx.oracle.stalling import FOREVER
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nvsx.triggers.stalls import Standing
     from nvsx.triggers.storm import Storm
 
-POLL = "poll"
 BREAKER = "circuit-breaker"
 
 

@@ -25,6 +25,7 @@ class Memory(NamedTuple):
 
     cursor: Cursor
     troubled: Mapping[str, Any] = {}  # see Fleet.to_data
+    left: Mapping[str, float] = {}  # nodes with an open incident that have left quarantine, and when
     storm: Storm = CALM
     storm_incident: int = 0
     breaker_incident: int = 0
@@ -46,6 +47,7 @@ def remembered(text: str, now: float) -> Memory:
         return Memory(
             cursor=Cursor(float(data["start"]), {str(key): float(time) for key, time in data["seen"].items()}),
             troubled=data["troubled"],
+            left={str(node): float(time) for node, time in data.get("left", {}).items()},
             storm=storm.from_data(data["storm"]),
             storm_incident=int(data["storm_incident"]),
             breaker_incident=int(data["breaker_incident"]),
@@ -66,6 +68,7 @@ def kept(memory: Memory) -> str:
         "start": memory.cursor.start,
         "seen": dict(newest),
         "troubled": dict(memory.troubled),
+        "left": dict(memory.left),
         "storm": storm.to_data(memory.storm),
         "storm_incident": memory.storm_incident,
         "breaker_incident": memory.breaker_incident,
