@@ -146,7 +146,11 @@ def test_an_older_memory_of_calls_is_taken_over(tmp_path: Path) -> None:
             assert topic in daemon.alarms.rung("")
 
     assert place.play(story).started() == []
-    assert "alarms" not in json.loads(kept(remembered("", T0)))
+    new = json.loads(kept(remembered("", T0)))
+    assert "alarms" not in new
+    assert new.pop("known") == []
+    older = remembered(json.dumps({**new, "seen": {"66f0a1b2c3d4e5f601020304": T0}}), T0)
+    assert older.cursor.seen.has("66f0a1b2c3d4e5f601020304", T0)
 
 
 # What programs and leads are shown
