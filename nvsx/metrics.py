@@ -53,6 +53,7 @@ FAMILIES: Mapping[str, Family] = {
     "nvsx_call_last_failure_timestamp_seconds": Family(
         GAUGE, "When a call of nvsx's own last ended without reaching anybody.", ("kind",)
     ),
+    "nvsx_ledger_damaged": Family(GAUGE, "1 once the ledger was found to be damaged, 0 while nothing is known of it."),
     "nvsx_admissions_total": Family(COUNTER, "What was reported, by source and decision.", ("source", "verdict")),
     "nvsx_events_unreadable_total": Family(COUNTER, "Health events that could not be read."),
     "nvsx_blind": Family(GAUGE, "1 while nvsx cannot see faults in any way."),

@@ -114,6 +114,7 @@ Rules to begin with:
       rules:
         - {alert: NvsxGone, expr: absent(nvsx_ready) or nvsx_ready == 0, for: 5m}
         - {alert: NvsxBlind, expr: nvsx_blind == 1, for: 5m}
+        - {alert: NvsxLedgerDamaged, expr: nvsx_ledger_damaged == 1}
         - {alert: NvsxCallReachedNobody, expr: time() - nvsx_call_last_failure_timestamp_seconds < 3600}
         - {alert: NvsxHookFailed, expr: 'increase(nvsx_hooks_total{outcome!~"ok|not_configured"}[15m]) > 0'}"""
 

@@ -12,6 +12,7 @@ from nvsx.admission import BY_HAND, Occasion
 from nvsx.app.daemon.runs import Runs
 from nvsx.config import Config, Heartbeat, Limits, Silence
 from nvsx.errors import EnvironmentUnusable, Forbidden, Unreachable
+from nvsx.healthevents.cursor import begin
 from nvsx.journal import RunBegan
 from nvsx.ledger import Ledger, NewRun
 from tests.daemon_story import QUICK, SLOW, STALLED, STORM, UNHANDLED, XID, Place, runbooks
@@ -236,7 +237,7 @@ def test_a_restart_and_a_replay_of_everything_start_nothing(tmp_path: Path) -> N
         assert len(place.started()) == 5
         async with place.daemon() as daemon:
             # The worst that an upstream defect does: all of history comes again as if it were new.
-            daemon.source.cursor = daemon.source.cursor._replace(start=0.0, seen={})
+            daemon.source.cursor = begin(0.0)
             daemon.intake.looking_since = 0.0
             await asyncio.sleep(600)
 

@@ -31,7 +31,7 @@ class Evidence(NamedTuple):
     payload: bytes = b""  # raw; the first 64 KiB are kept
 
 
-ALARM_KINDS = ("blind", "circuit-breaker", "resolved", "storm", "unhandled")
+ALARM_KINDS = ("blind", "circuit-breaker", "ledger", "resolved", "storm", "unhandled")
 """What nvsx calls people for of its own accord; `resolved` is the end of any of the others."""
 
 

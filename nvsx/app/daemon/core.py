@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.admission import BY_HAND, Incident, closes
 from nvsx.app.daemon.alarms import Alarms
+from nvsx.app.daemon.checkup import Checkup
 from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
@@ -86,6 +87,7 @@ class Daemon:
             on_event=self.intake.event, on_rejection=self._unreadable, on_state=lambda state: self.watch.changed(state),
         )  # fmt: skip
         self.watch = Watch(self)
+        self.checkup = Checkup(tools, self.alarms, ground.cluster)
         self.vigil = Vigil(ground.base, self._polling)
         self._tasks: list[asyncio.Task[None]] = []
         self._kept = ""
@@ -126,6 +128,7 @@ class Daemon:
             self.keep_house(),
             self.watch.mind(),
             self.watch.beat(),
+            self.checkup.work(),
         ]
         if self.options.polls:
             jobs.append(self.source.run())

@@ -117,6 +117,7 @@ class Front:
             "nvsx_calls_open": {(): len(tools.ledger.alarms(limit=10_000, unfinished=True))},
             "nvsx_hooks_running": {(): tools.gate.running},
             "nvsx_hooks_running_limit": {(): tools.gate.slots},
+            "nvsx_ledger_damaged": {(): float(bool(daemon.checkup.damage))},
             "nvsx_drill_last_success_timestamp_seconds": {(name,): at for name, at in self._drills().items()},
         }
         if daemon.options.polls:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.healthevents.cursor import Cursor, begin
+from nvsx.healthevents.known import Known, known_from_data
 from nvsx.triggers import stalls, storm
 from nvsx.triggers.storm import CALM, Storm
 
@@ -45,7 +46,7 @@ def remembered(text: str, now: float) -> Memory:
         raise ValueError("it is of another nvsx")
     try:
         return Memory(
-            cursor=Cursor(float(data["start"]), {str(key): float(time) for key, time in data["seen"].items()}),
+            cursor=Cursor(float(data["start"]), _known(data)),
             troubled=data["troubled"],
             left={str(node): float(time) for node, time in data.get("left", {}).items()},
             storm=storm.from_data(data["storm"]),
@@ -60,13 +61,21 @@ def remembered(text: str, now: float) -> Memory:
         raise ValueError(f"it lacks {error}") from None
 
 
+def _known(data: Mapping[str, Any]) -> Known:
+    if "seen" not in data:
+        return known_from_data(data["known"])
+    known = Known()  # as an older nvsx kept it
+    for id_, time in data["seen"].items():
+        known.add(str(id_), float(time))
+    return known
+
+
 def kept(memory: Memory) -> str:
     """The text that `remembered` reads."""
-    newest = sorted(memory.cursor.seen.items(), key=lambda entry: entry[1])[-MOST_IDS:]
     data = {
         "format": FORMAT,
         "start": memory.cursor.start,
-        "seen": dict(newest),
+        "known": memory.cursor.seen.to_data(MOST_IDS),
         "troubled": dict(memory.troubled),
         "left": dict(memory.left),
         "storm": storm.to_data(memory.storm),

@@ -321,5 +321,6 @@ async def _finish(service: Service, daemon: Daemon, signals: Signals) -> None:
 
 
 async def _all_done(daemon: Daemon) -> None:
+    await daemon.checkup.sweep()
     await daemon.runs.wait()
     await daemon.alarms.settle()
