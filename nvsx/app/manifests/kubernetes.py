@@ -29,8 +29,8 @@ _HEAD = """\
 #   COPY runbooks /srv/nvsx/runbooks
 #   COPY scripts /srv/nvsx/scripts
 #
-# and nvsx.yaml where there is one, but not nvsx.env. Secrets come by reference, and are yours to make once the namespace
-# is there; the pod waits for the first of them:
+# and nvsx.yaml where there is one, but not nvsx.env. Secrets come by reference, and are yours to make as soon as the
+# namespace is there; the pod waits for the first of them:
 #
 #   kubectl -n nvsx create secret generic nvsx-webhook --from-file=token=webhook-token
 #   kubectl -n nvsx create secret generic nvsx-hooks --from-literal=SLACK_WEBHOOK_URL=…
