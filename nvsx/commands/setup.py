@@ -252,7 +252,7 @@ class _Setup:
         self.page.fact(f"{nvsx} list", "the runbooks at hand", 24)
         if len(names) > 1:
             self.page.fact(f"{nvsx} drill {names[1]}", "rehearse the others, too", 24)
-        self.page.fact(f"{nvsx} serve", "start them by themselves when a fault comes", 24)
+        self.page.fact(f"{nvsx} serve --mode both", "start them by themselves when a fault comes", 24)
 
     def _agree(self, root: Path, proposals: Sequence[Proposal]) -> None:
         """Show the files, ask for leave, and write what is not there yet: all of it or nothing."""

@@ -83,7 +83,8 @@ def of_alert(alert: Alert, node: str, delivery: Delivery, project: Project, sigh
         issued_key=alert.issued_key, about=alert.started_time, session=sight.session, labels=sight.labels,
         anonymous=report.says_nothing, elsewhere=alert.cluster if ours and alert.cluster not in ("", ours) else "",
     )  # fmt: skip
-    summary = f"{alert.format} {alert.status}: {alert.title or _what(report)}" + (f" on {node}" if node else "")
+    title = alert.title or _what(report)
+    summary = f"{alert.format} {alert.status}: {title}" + (f" on {node}" if node and node not in title else "")
     since = alert.started_time or delivery.time
     key = alert.key
     if report.check and alert.health and alert.health.generated_time:

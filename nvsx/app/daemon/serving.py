@@ -247,6 +247,8 @@ def _tell_ready(service: Service, daemon: Daemon) -> None:
         facts.append(f"health events from {ways[service.request.events]}, every {service.request.poll_s:g} s")
         if daemon.first:
             facts.append("this is the first start: it begins now")
+    else:
+        facts.append("only what is posted starts runs (--mode both watches NVSentinel, too)")
     service.log.say(f"ready: {'; '.join(facts)}")
 
 
