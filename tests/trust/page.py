@@ -35,7 +35,7 @@ TITLES = {
     ),
     "soak": (
         "Hours of service",
-        "The built file serves, with a real kubectl and mongosh, while incidents come by the cluster and by webhooks, the "
+        "The built file serves, with a real kubectl and mongosh. Incidents come by the cluster and by webhooks, the "
         "cluster goes away now and then, and the daemon is killed or stopped and started again. What its hooks did "
         "stands in a log of their own. It must hold as much at the end as at the beginning.",
     ),
