@@ -88,7 +88,7 @@ class MemoryInbox:
             incident = Incident(number, alert.node, runbook, f"run-{number}", delivery.time)
             self.incidents.append(incident)
             self._latest[alert.node, runbook] = self._latest[alert.node, ""] = incident
-        if decision.verdict != REFUSE and alert.delivery:
+        if decision.verdict not in (REFUSE, IGNORE) and alert.delivery:
             self._answered[delivery.source, alert.delivery] = incident.run_id if incident else ""
         if incident and decision.verdict in (START, QUEUE, ATTACH):
             self._keys.setdefault((delivery.source, alert.key), incident)

@@ -118,6 +118,33 @@ def test_a_new_quarantine_is_a_new_incident(tmp_path: Path) -> None:
     assert place.processes[1].env["NVSX_REPEAT_COUNT"] == "2"
 
 
+@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("early_s", [0, 15])
+def test_a_node_that_was_released_before_a_restart_may_fail_anew(tmp_path: Path, killed: bool, early_s: int) -> None:
+    """The run goes on under another daemon than the one that saw the release; the event is read before the cordon."""
+    place = Place(tmp_path, runbooks(xid=QUICK + "  - {id: postmortem, hook: collect.sh, hookTimeout: 10m}\n"))
+    place.node("gpu-1")
+    place.takes["collect.sh"] = 300
+
+    async def fail() -> None:
+        doc_id = place.fault("gpu-1")
+        await asyncio.sleep(early_s)
+        place.quarantine("gpu-1", doc_id)
+        await asyncio.sleep(60)
+
+    async def story() -> None:
+        async with place.daemon(killed=killed, grace_s=1):
+            await asyncio.sleep(5)
+            await fail()
+            place.release("gpu-1")
+            await asyncio.sleep(30)
+        async with place.daemon():
+            await asyncio.sleep(900)
+            await fail()
+
+    assert place.play(story).started("page.sh") == ["page.sh gpu-1"] * 2
+
+
 def test_a_fault_that_never_cordons_stays_one_incident_while_it_is_heard_of(tmp_path: Path) -> None:
     place = Place(tmp_path, runbooks(xid=QUICK))
     place.node("gpu-1")

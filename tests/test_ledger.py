@@ -300,6 +300,13 @@ def test_runs_that_drew_the_same_number_get_the_next(ledger: Ledger) -> None:
     assert got[7] == "by hand"
 
 
+@pytest.mark.parametrize("wanted", ["20260101-000002-wxyz", "20260101-000002-00ag", "mine-abc", "mine-0000a"])
+def test_what_is_no_number_is_not_counted_on(ledger: Ledger, wanted: str) -> None:
+    """Ids that something else drew: they are told apart all the same."""
+    got = [admit(ledger, run_id=wanted, node=f"n{number}").run_id for number in range(3)]
+    assert got == [wanted, f"{wanted}.1", f"{wanted}.2"]
+
+
 def test_a_commit_that_fails_leaves_nothing_half_done(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
 

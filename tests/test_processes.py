@@ -463,6 +463,35 @@ async def running(mark: str, **env: str) -> LongProcess:
 
 
 @linux
+@pytest.mark.parametrize(
+    ("script", "leaves"),
+    [
+        ("true", False),
+        ("sleep 0.01; exit 3", False),
+        ("sleep 600 >&- 2>&- & exit 0", True),
+        ("(setsid env -i sleep 600 >&- 2>&- &) ; exit 0", True),
+        ("(setsid bash -c 'sleep 600 & sleep 600 & wait' >&- 2>&- &) ; exit 0", True),
+    ],
+)
+def test_the_machine_is_searched_only_where_something_may_be_left(
+    script: str, leaves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    table = family._table
+    monkeypatch.setattr(family, "_table", lambda: looks.append(script) or table())
+    ended, _ = bash(script)
+    assert bool(ended.left_behind) is leaves
+    assert bool(looks) is leaves
+    assert family.STARTED.families == set()
+
+
+@linux
+def test_where_the_kernel_lists_no_children_the_machine_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family, "_children", set)
+    assert bash("sleep 600 >&- 2>&- & exit 0")[0].left_behind == 1
+
+
+@linux
 def test_marks_find_and_end_what_a_crash_left() -> None:
     async def story() -> None:
         streams = [await running(mark) for mark in (f"{RUN}-1", f"{RUN}-1", f"{RUN}-10")]

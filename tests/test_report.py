@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvsx.app.reporting import account_of
+from nvsx.app.records.reporting import account_of
+from nvsx.app.rehearsal.simulation import Rehearsal, rehearse
 from nvsx.app.scripts import ProjectScripts
-from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.catalog import Catalog
 from nvsx.clock import SimulatedClock
 from nvsx.ledger import Ledger
@@ -278,7 +278,7 @@ def test_what_is_lost_is_named(good: tuple[Path, Told]) -> None:
     base, _ = good
     reader = Ledger.reader(base)
     assert reader
-    from nvsx.app.reporting import account as put_together
+    from nvsx.app.records.reporting import account as put_together
 
     record = reader.run(reader.find("last").id)
     reader.close()

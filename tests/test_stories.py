@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,9 @@ from tests.story import (
     reboot,
     release,
 )
+
+if TYPE_CHECKING:
+    from nvsx.sim.world import World
 
 CHAIN = """
 hooks: {onFailure: run-failed, onBlind: run-blind, onReminder: remind, finally: run-done}
@@ -191,6 +195,56 @@ def test_a_deleted_node_ends_the_run_at_once() -> None:
     assert story.stage("recover").status == "fail"
     assert story.stage("recover").reason == f"node {NODE} was deleted"
     assert story.finish.total_s < 30
+
+
+def new_node(world: World) -> object:
+    """The node is deleted, and a sound one of that name joins before anybody has had a turn."""
+    nodes = world.resources.named("nodes")
+    sound = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    world.delete(nodes, NODE)
+    return world.create(
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}, "spec": {}, "status": {"conditions": [sound]}}
+    )
+
+
+SHORT = """
+stages:
+  - id: detect
+    watch: [{kind: node-condition, type: SysLogsXIDError, errorCode: "79"}]
+  - id: drain
+    watch: [{kind: nvsentinel-state, state: drain-succeeded}]
+    hook: drained
+  - id: recover
+    watch: [{kind: node-condition, type: SysLogsXIDError, status: "False"}]
+"""
+
+
+def replaced(*, action: int = 24) -> Story:
+    """A drained node in whose place comes a new one with its name."""
+    story = Story(SHORT).at("0s", condition("SysLogsXIDError", code="79"))
+    return story.at("5s", quarantine(action=action), label("drain-succeeded")).at("20s", new_node)
+
+
+def test_a_new_node_under_the_same_name_is_no_recovery() -> None:
+    story = replaced().run()
+    assert story.stage("recover").status == "fail"
+    assert story.stage("recover").reason.startswith(
+        f"node {NODE} was deleted, and a new one with its name joined at 2026-"
+    )
+    assert story.finish.verdict == "FAILED at recover"
+    assert story.finish.total_s < 30
+
+
+def test_a_new_node_that_came_while_a_hook_ran_is_no_recovery() -> None:
+    story = replaced().process("drained", takes_s=25).run()
+    assert story.finish.verdict == "FAILED at recover"
+
+
+def test_a_node_whose_replacement_was_ordered_may_come_under_the_same_name_and_that_is_said() -> None:
+    story = replaced(action=25).run()
+    assert story.finish.verdict == "PASSED"
+    details = [watch.detail for watch in story.of(Watch) if watch.state == "met" and watch.stage == "recover"]
+    assert "a new node has the name, as the replacement was ordered" in " ".join(details)
 
 
 def test_a_node_that_does_not_exist_is_said_at_once() -> None:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.recorded import reader_of
+    from nvsx.app.records.recorded import reader_of
     from nvsx.errors import Exit, UsageError
 
     if args.run and args.since is not None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _one(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
-    from nvsx.app.reporting import account_of
+    from nvsx.app.records.reporting import account_of
 
     account = account_of(reader, args.run or "last")
     if args.format == "json":
@@ -55,7 +55,7 @@ def _one(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
 
 
 def _all(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
-    from nvsx.app.statistics import calls_since, runs_since
+    from nvsx.app.records.statistics import calls_since, runs_since
     from nvsx.clock import RealClock
     from nvsx.reporting.fleet import page
 

@@ -14,7 +14,7 @@ from nvsx.engine.history import NEW_RUN
 from nvsx.engine.masks import Masker
 from nvsx.engine.recording import Recorder
 from nvsx.engine.reminders import Reminders, count_files
-from nvsx.engine.stages import StageRunner
+from nvsx.engine.stages import StageRunner, at_once
 from nvsx.engine.telling import Teller
 from nvsx.engine.watching import Watching, as_event
 from nvsx.errors import Exit
@@ -26,7 +26,7 @@ from nvsx.watches.incident import Incident, told
 from nvsx.watches.moments import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from nvsx.clock import Clock
     from nvsx.cluster.view import View
@@ -87,6 +87,7 @@ class Run:
         guard: KubectlGuard,
         run_process: ProcessRunner = run_process,
         history: History = NEW_RUN,
+        turn: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -103,7 +104,7 @@ class Run:
         told_blind = any(key.endswith("/onBlind") for key in history.effects)
         self._reminders = Reminders(plan, clock, self._teller, self._effects, self._watching, told_blind=told_blind)
         self._stage_runner = StageRunner(
-            plan, clock, self._teller, self._recorder, self._effects, self._watching, self._reminders, history
+            plan, clock, self._teller, self._recorder, self._effects, self._watching, self._reminders, history, turn
         )
         self._stopping: tuple[Status, int] | None = None
         self._stop_at_once = False

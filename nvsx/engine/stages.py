@@ -17,6 +17,8 @@ from nvsx.journal import EvidenceSeen, IncidentSeen, StageBegan, StageEnded
 from nvsx.runbook.prerequisites import comparison_failure, is_comparison, missing_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from nvsx.clock import Clock
     from nvsx.engine.effects import Effects, Result
     from nvsx.engine.history import History, PastStage
@@ -63,8 +65,12 @@ class StageLate(Exception):
     """A process of the stage ran into the stage's deadline; the argument says which."""
 
 
+async def at_once() -> None:
+    """The turn of a run that is alone in its process."""
+
+
 class StageRunner:
-    """Runs the stages of one run, one at a time."""
+    """Runs the stages of one run, one at a time; `turn` is awaited between the verdict of watches and what follows."""
 
     def __init__(
         self,
@@ -76,6 +82,7 @@ class StageRunner:
         watching: Watching,
         reminders: Reminders,
         history: History = NEW_RUN,
+        turn: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         self._plan = plan
         self._clock = clock
@@ -85,6 +92,7 @@ class StageRunner:
         self._watching = watching
         self._reminders = reminders
         self._history = history
+        self._turn = turn
         self._incident = watching.incident
         self.stopped: Status = "interrupted"  # how a stage ends that is cancelled
 
@@ -158,6 +166,7 @@ class StageRunner:
                 # The loop's time is the clock's monotonic time, so one deadline serves both.
                 async with asyncio.timeout_at(deadline), self._reminders.while_waiting(stage, began):
                     stood = await self._watching.wait(stage.id)
+                await self._turn()
                 assert stood.decided is not None
                 if stood.decided.terminal:
                     raise StageFailed(stood.decided.detail)

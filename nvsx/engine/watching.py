@@ -16,7 +16,7 @@ from nvsx.healthevents import from_node_event
 from nvsx.oracle.trail import Trail
 from nvsx.ports import ApiPath, Seen
 from nvsx.watches.customs import is_for_node, observe_resources
-from nvsx.watches.incident import observe, told
+from nvsx.watches.incident import REPLACED, observe, told, usurper
 from nvsx.watches.pods import NodeEvent
 from nvsx.watches.predicate import Documents, Lines, LogSource, Sights, describe_blindness, node_events_path, node_path
 from nvsx.watches.progress import JANITOR, BackInService, OnChain, breaker_path
@@ -147,7 +147,7 @@ class Watching:
         """Wait until the stage is decided. Raises NodeGone as soon as the node is known not to be there."""
         stage = self._find(stage_id)
         while stage.decided is None:
-            if self._gone and self.incident.action != "REPLACE_VM":
+            if self._gone and self.incident.action != REPLACED:
                 raise NodeGone(self._gone)
             self._news.clear()
             await self._news.wait()
@@ -257,9 +257,12 @@ class Watching:
                 self.incident = told(self.incident, found.facts())
 
     def _on_node(self, source: ApiPath, seen: Seen) -> None:
+        node = next(iter(seen.objects.values()), None)
+        if node is not None and seen.blind is None and (new := usurper(self.incident, node)):
+            self._gone = f"node {self.incident.node} was deleted, and {new}"
+            seen, node = Seen({}, True), None
         self._sights[source] = seen
         self._news.set()
-        node = next(iter(seen.objects.values()), None)
         if node is not None and seen.blind is None:
             self._node_seen = True
             self._gone = ""

@@ -122,16 +122,20 @@ class Reader:
         return [rows.EvidenceRow(*row) for row in self.ask(f"{sql} ORDER BY id", run_id, incident)]
 
     def decisions(
-        self, *, run_id: str = "", node: str = "", since: float = 0.0, limit: int = 100
+        self, *, run_id: str = "", node: str = "", source: str = "", since: float = 0.0, limit: int = 100
     ) -> list[rows.DecisionRow]:
-        """Admission decisions, the newest first: of a run, of a node, or all."""
+        """Admission decisions, the newest first: of a run, of a node, of a source, or all."""
         where, values = ["at >= ?"], [since]
-        for column, value in (("run_id", run_id), ("node", node)):
+        for column, value in (("run_id", run_id), ("node", node), ("source", source)):
             if value:
                 where.append(f"{column} = ?")
                 values.append(value)  # type: ignore[arg-type]
         sql = f"SELECT {_DECISION} FROM decisions WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
         return [rows.DecisionRow._make((*row[:-1], self._decoded(row[-1]))) for row in self.ask(sql, *values, limit)]
+
+    def nodes(self) -> list[str]:
+        """Every node about which something was decided."""
+        return [str(row[0]) for row in self.ask("SELECT DISTINCT node FROM decisions WHERE node != '' ORDER BY node")]
 
     def events(self, run_id: str, after_seq: int = -1, limit: int = 1000) -> list[tuple[int, str]]:
         """Events of a run after a number: (number, wire line)."""

@@ -14,6 +14,7 @@ from nvsx.oracle.contradictions import contradictions
 from nvsx.oracle.facts import read
 from nvsx.oracle.maintenance import repairs
 from nvsx.oracle.position import DELETED, DETECTED, UNKNOWN, UNSEEN, Position, Unseen
+from nvsx.watches.incident import REPLACED
 from nvsx.watches.nvsentinel import FAILED_AFTER, FOR_PEOPLE
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _deleted(requests: Sequence[Object] | Unseen, event: HealthEvent | None, inc
     ordered = () if requests is UNSEEN or incident is None else repairs(requests, incident)
     replaced = any(one.kind == "TerminateNode" for one in ordered)
     action = (incident.action if incident else "") or (event.action if event else "")
-    if replaced or action == "REPLACE_VM":
+    if replaced or action == REPLACED:
         return Position(DELETED, "the node was terminated, as its replacement was ordered", terminal=True)
     reason = "the cluster has no such node: it was deleted, and NVSentinel drops what it knew of it"
     return Position(DELETED, reason, "people: nobody ordered that the node be replaced", True, True)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from nvsx.ports import Object
 
+REPLACED = "REPLACE_VM"
+"""The recommended action after which a node's end is no loss, and another one may come under its name."""
+
 CLOCK_SKEW_S = 60.0
 """How far the clocks of a cluster's machines are allowed to differ before old evidence counts as new."""
 
@@ -37,10 +40,24 @@ class Incident(NamedTuple):
     moments: tuple[Reading, ...] = ()  # when what happened, by all that tells
     sighting: Sighting = Sighting()  # the node as it was seen last
     version: str = ""  # of the node, as it was last learned from
+    uid: str = ""  # of the node
+    replaced: bool = False  # a node with another uid has taken its name, as was ordered
 
     def covers(self, time: float) -> bool:
         """Whether what happened at `time` belongs to this incident; whole seconds and skewed clocks allowed."""
         return time > 0 and time >= int(self.since) - CLOCK_SKEW_S
+
+
+def usurper(incident: Incident, node: Object) -> str:
+    """What a node is that has the incident's name and is not its node, in words; "" where it is, or was ordered.
+
+    What a new node shows is evidence of nothing: NVSentinel forgets a quarantine with the node that it was about.
+    """
+    uid = nvsentinel.uid(node)
+    if not incident.uid or not uid or uid == incident.uid or incident.action == REPLACED:
+        return ""
+    made = nvsentinel.metadata(node).get("creationTimestamp") or "an unknown time"
+    return f"a new one with its name joined at {made}"
 
 
 def observe(incident: Incident, node: Object, now: float, *, blind_since: float = 0.0) -> Incident:
@@ -81,6 +98,8 @@ def learned(incident: Incident, node: Object) -> Incident:
         quarantined=incident.quarantined or held,
         state=label,
         version=nvsentinel.resource_version(node),
+        uid=nvsentinel.uid(node) or incident.uid,
+        replaced=incident.replaced or bool(incident.uid and nvsentinel.uid(node) not in ("", incident.uid)),
     )
     return _with_first_fault(known, events, faults)
 

@@ -144,6 +144,11 @@ def resource_version(thing: Object) -> str:
     return str(metadata(thing).get("resourceVersion", ""))
 
 
+def uid(thing: Object) -> str:
+    """What tells an object from another one that has its name later."""
+    return str(metadata(thing).get("uid", ""))
+
+
 def conditions(thing: Object) -> Iterator[Condition]:
     """The conditions in an object's status; malformed ones are passed over."""
     for raw in _raw_conditions(thing):

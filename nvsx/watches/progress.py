@@ -156,7 +156,8 @@ class BackInService(NamedTuple):
                 left.append(f"{type_}=True")
         version = nvsentinel.resource_version(node)
         if not left:
-            return verdict.met("released, schedulable, healthy", version)
+            how = "a new node has the name, as the replacement was ordered" if incident.replaced else "released"
+            return verdict.met(f"{how}, schedulable, healthy", version)
         # A runbook that waits for recovery after NVSentinel's label says that it gave up, waits for people.
         if position.held and position.failed and label not in nvsentinel.FAILED_AFTER:
             return verdict.unmet(position.reason, version, terminal=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HARDSHIPS = {
-    "sources_that_lie": "kubectl kube_errors real_kubectl mongo stream blind",
+    "sources_that_lie": "kubectl kube_errors real_kubectl mongo stream blind replaced_nodes",
     "disks_that_fail": "disk ledger ledger_writer trust_power",
     "hooks_that_misbehave": "hostile_processes processes output",
     "strangers_at_the_port": "signatures webhook framing httpd formats",
     "cron_and_clocks": "cron serve_process time_zones retention",
 }
 """A hardship, and the test files that are about it."""
+
+OUTPUT_MB = 1000
+"""What a hook prints that will not stop: ten times what it does in the suite."""
 
 
 def measure(_: int, args: argparse.Namespace) -> dict[str, object]:
@@ -33,11 +37,12 @@ def measure(_: int, args: argparse.Namespace) -> dict[str, object]:
         files = [f"tests/test_{name}.py" for names in HARDSHIPS.values() for name in names.split()]
         options = ["-n0", "-p", "no:cacheprovider", f"--hypothesis-seed={args.seed}", f"--junitxml={report}"]
         command = [sys.executable, "-m", "pytest", "-q", *options, *files]
-        done = subprocess.run(command, cwd=CHECKOUT, stdout=sys.stderr, stderr=sys.stderr, check=False)
+        environment = {**os.environ, "NVSX_TRUST_OUTPUT_MB": str(OUTPUT_MB)}
+        done = subprocess.run(command, cwd=CHECKOUT, env=environment, stdout=sys.stderr, stderr=sys.stderr, check=False)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"pytest ended with {done.returncode}")
         found = counted(report.read_text("utf-8"))
-    return {**found, "seconds": round(time.monotonic() - began)}
+    return {**found, "hooks_print_mb": OUTPUT_MB, "seconds": round(time.monotonic() - began)}
 
 
 def counted(report: str) -> dict[str, object]:

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[2]
 LEDGER_TESTS = tuple(
     f"tests/test_{name}.py"
-    for name in ("ledger", "ledger_rows", "ledger_writer", "owning", "recovery", "admission_model")
+    for name in ("ledger", "ledger_rows", "ledger_writer", "owning", "recovery", "admission_model", "ringing")
 )
 MODULES: dict[str, tuple[str, ...]] = {
     "nvsx/admission.py": ("tests/test_admission.py", "tests/test_admission_model.py"),
     "nvsx/triggers/signatures.py": ("tests/test_signatures.py",),
+    "nvsx/ledger/ringing.py": ("tests/test_ringing.py", "tests/test_alarms.py"),
     **{f"nvsx/ledger/{name}.py": LEDGER_TESTS for name in ("entries", "admitting", "keeping", "owning", "writer")},
 }
 """Which tests must notice a change of which module."""

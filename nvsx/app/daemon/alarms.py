@@ -13,7 +13,7 @@ from nvsx import __version__
 from nvsx.app.daemon.gate import GatedJournal
 from nvsx.app.daemon.runs import TRIGGER_FILE, places_of, write_trigger
 from nvsx.app.execution import guarded
-from nvsx.app.recovery import take_up_alarm
+from nvsx.app.records.recovery import take_up_alarm
 from nvsx.app.scripts import ProjectScripts
 from nvsx.cluster.processes import run_process
 from nvsx.engine.effects import SETTLED, Effect, Effects, Result

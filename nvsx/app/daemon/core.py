@@ -16,7 +16,7 @@ from nvsx.app.daemon.memory import Memory, kept, remembered
 from nvsx.app.daemon.runs import Ground, Runs, Tools
 from nvsx.app.daemon.vigil import Vigil, end_unwatched
 from nvsx.app.daemon.watch import Watch
-from nvsx.app.retention import KEEP_S, forget_old
+from nvsx.app.records.retention import KEEP_S, forget_old
 from nvsx.errors import NvsxError
 from nvsx.triggers import storm as storms
 from nvsx.triggers.healthsource import HealthEventSource
@@ -71,7 +71,7 @@ class Daemon:
         )  # fmt: skip
         polls = options.polls
         self.fleet = Fleet(
-            tools.view, tools.clock, ground.namespace, memory.troubled,
+            tools.view, tools.clock, ground.namespace, memory.troubled, memory.left,
             on_node=lambda node: self.intake.node(node) if polls else None,
             on_left=self._left,
             on_breaker=lambda state: self.intake.breaker(state) if polls else None,
@@ -169,8 +169,9 @@ class Daemon:
         calls = await self.alarms.stop()
         self.fleet.close()
         self.vigil.leave()
-        with suppress(NvsxError):
-            await self.keep()
+        if not self.options.sweeps:
+            with suppress(NvsxError):
+                await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
         if calls:
             which = f"{calls} calls of nvsx's own go" if calls > 1 else "1 call of nvsx's own goes"
@@ -219,7 +220,8 @@ class Daemon:
                     await self.tidy()
                     await self.take_up()
                     await self._end_unwatched()
-                    await self.keep()
+                    if not self.options.sweeps:  # what a later sweep remembers is newer
+                        await self.keep()
                     await asyncio.sleep(CANCELS_S)  # a thousand runs that end together are one occasion
 
     def _end_cancelled(self) -> None:
@@ -260,6 +262,11 @@ class Daemon:
         left = self.fleet.has_left(row.node, row.opened) if row.node else False
         return closes(incident, now, quarantined=False if left else None)
 
+    def _left_behind(self) -> dict[str, float]:
+        """Nodes that have left quarantine while their run goes on: it may end under another daemon."""
+        left = self.fleet.left
+        return {row.node: left[row.node] for row in self.tools.ledger.incidents() if row.node in left}
+
     async def keep(self) -> None:
         """Write down what the daemon itself must know after a restart, as soon as all that was seen is decided."""
         if not self.intake.is_settled:
@@ -268,6 +275,7 @@ class Daemon:
             Memory(
                 self.source.cursor,
                 self.fleet.to_data(),
+                self._left_behind(),
                 self.desk.storm,
                 self.desk.storm_incident,
                 self.intake.breaker_incident,

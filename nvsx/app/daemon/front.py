@@ -6,7 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
-from nvsx.admission import QUEUE, START
+from nvsx.admission import IGNORE, QUEUE, START
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.records import list_of_calls, list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
@@ -48,7 +48,7 @@ class Front:
         """
         await self.looked.wait()
         found = self._cases(delivery)
-        unknown = [self._unknown(case) for case in found]
+        unknown = [self._unknown(case) if delivery.format == "nvsx" else None for case in found]
         asked = [case for case, receipt in zip(found, unknown, strict=True) if receipt is None]
         answers = iter(await self._daemon.desk.decide(asked))
         return [receipt or self._receipt(case, next(answers)) for case, receipt in zip(found, unknown, strict=True)]
@@ -80,6 +80,8 @@ class Front:
             runbook, node, key = admitted.joined
         elif verdict in (START, QUEUE):
             key = incident_key_of(self._daemon.ground.cluster, node, runbook, str(case.trigger.get("incident_key", "")))
+        if verdict == IGNORE and self._unknown(case):
+            verdict = UNKNOWN
         return Receipt(verdict, admitted.decision.reason, admitted.run_id, key, runbook, node)
 
     async def readiness(self) -> str:

@@ -26,6 +26,7 @@ class Memory(NamedTuple):
 
     cursor: Cursor
     troubled: Mapping[str, Any] = {}  # see Fleet.to_data
+    left: Mapping[str, float] = {}  # nodes with an open incident that have left quarantine, and when
     storm: Storm = CALM
     storm_incident: int = 0
     breaker_incident: int = 0
@@ -47,6 +48,7 @@ def remembered(text: str, now: float) -> Memory:
         return Memory(
             cursor=Cursor(float(data["start"]), _known(data)),
             troubled=data["troubled"],
+            left={str(node): float(time) for node, time in data.get("left", {}).items()},
             storm=storm.from_data(data["storm"]),
             storm_incident=int(data["storm_incident"]),
             breaker_incident=int(data["breaker_incident"]),
@@ -75,6 +77,7 @@ def kept(memory: Memory) -> str:
         "start": memory.cursor.start,
         "known": memory.cursor.seen.to_data(MOST_IDS),
         "troubled": dict(memory.troubled),
+        "left": dict(memory.left),
         "storm": storm.to_data(memory.storm),
         "storm_incident": memory.storm_incident,
         "breaker_incident": memory.breaker_incident,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvsx.app.openruns import shown_runs
-from nvsx.app.owncalls import call_data, shown_calls
+from nvsx.app.records.openruns import shown_runs
+from nvsx.app.records.owncalls import call_data, shown_calls
 from nvsx.errors import NotFoundHere
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx import __version__
 from nvsx.app.daemon.gate import GatedJournal
+from nvsx.app.daemon.turns import Turns
 from nvsx.app.execution import guarded
 from nvsx.app.places import RunPlaces, make_places
-from nvsx.app.recorded import REPEATS_S
-from nvsx.app.recovery import take_up
+from nvsx.app.records.recorded import REPEATS_S
+from nvsx.app.records.recovery import take_up
 from nvsx.app.scripts import ProjectScripts
 from nvsx.catalog import read_runbook
 from nvsx.engine.plan import Plan, TriggerFacts
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     from nvsx.ports import Sink
 
 TRIGGER_FILE = "trigger"
+BEGINNINGS_AT_ONCE = 1
+"""One commit claims hundreds of runs: between the beginnings of two, whoever reports the next fault is answered."""
+
+VERDICTS_AT_ONCE = 16
+"""A recovery of the fleet decides hundreds of stages: what the cluster tells of the other nodes is heard meanwhile."""
+
 _PARSED = 64
 
 
@@ -89,7 +96,8 @@ class Runs:
         self._alias = alias
         self._on_end = on_end
         self._parsed: dict[str, Runbook] = {}
-        self._turns = asyncio.Lock()
+        self.beginnings = Turns(BEGINNINGS_AT_ONCE)
+        self.verdicts = Turns(VERDICTS_AT_ONCE)
 
     def start(self, run_id: str) -> None:
         """Begin a run that was admitted; nobody waits for it. Where it cannot be claimed now it stays queued, and is
@@ -158,7 +166,7 @@ class Runs:
             if not await self._claim(run_id, active):
                 self.active.pop(run_id, None)
                 return
-            await self._turn()
+            await self.beginnings.take()
             code = await self._execute(run_id, active)
         except asyncio.CancelledError:
             self.active.pop(run_id, None)
@@ -177,13 +185,6 @@ class Runs:
             active.asked.set()
         return active.owned
 
-    async def _turn(self) -> None:
-        """Wait for this run's turn: one commit claims hundreds of them, and between the beginnings of two the loop
-        turns, so that whoever reports the next fault is answered meanwhile.
-        """
-        async with self._turns:
-            await asyncio.sleep(0)
-
     async def _execute(self, run_id: str, active: _Active) -> int:
         tools = self._tools
         with tools.clock.holding():  # what a dead process left is looked for in a thread
@@ -199,6 +200,7 @@ class Runs:
                 scripts=tools.scripts or ProjectScripts(self._ground.root),
                 guard=guard,
                 history=history,
+                turn=self.verdicts.take,
                 **({"run_process": tools.run_process} if tools.run_process else {}),
             )
             active.run = run

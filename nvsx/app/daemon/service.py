@@ -18,7 +18,7 @@ from nvsx.app.daemon.project import load_project
 from nvsx.app.daemon.runs import Ground, Tools
 from nvsx.app.daemon.tally import Tally
 from nvsx.app.live import DEFAULT_PATH
-from nvsx.app.retention import KEEP_S
+from nvsx.app.records.retention import KEEP_S
 from nvsx.app.scripts import unpack_bundled
 from nvsx.cluster.context import pin_context
 from nvsx.cluster.kubectl import Kubectl

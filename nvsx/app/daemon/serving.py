@@ -246,6 +246,8 @@ def _tell_ready(service: Service, daemon: Daemon) -> None:
         facts.append(f"health events from {ways[service.request.events]}, every {service.request.poll_s:g} s")
         if daemon.first:
             facts.append("this is the first start: it begins now")
+    else:
+        facts.append("only what is posted starts runs (--mode both watches NVSentinel, too)")
     service.log.say(f"ready: {'; '.join(facts)}")
 
 
@@ -280,12 +282,13 @@ def _complain(service: Service, trouble: str) -> None:
 
 
 async def _look(daemon: Daemon) -> SourceState | None:
-    """One look at the nodes and one into the database; None where not even blindness came to light in time."""
+    """One look at the cluster and one into the database; None where not even blindness came to light in time."""
     source = daemon.source
     with suppress(TimeoutError):
         async with asyncio.timeout(SWEEP_PATIENCE_S), source.following():
             await daemon.fleet.looked.wait()
             await source.look()
+            await daemon.fleet.surveyed.wait()  # a sweep has no later moment to hear of a tripped breaker
             return source.state
     return None
 

@@ -50,6 +50,7 @@ class _Started:
         self.pids: set[int] = set()
         self.families: set[Family] = set()  # those of scripts, which alone may lose processes
         self.since = 0  # start of the first of `families`
+        self.orphans_come_here = False
 
 
 STARTED = _Started()
@@ -81,7 +82,7 @@ def become_subreaper() -> None:
     import ctypes
 
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        STARTED.orphans_come_here = ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     except (OSError, AttributeError):
         return  # without it orphans are still found by their mark; init reaps them
 
@@ -101,6 +102,20 @@ class Family:
             with STARTED.lock:
                 STARTED.since = STARTED.since if STARTED.families else self.since
                 STARTED.families.add(self)
+
+    def has_ended(self) -> bool:
+        """Whether it is sure at a glance that the main process, which must have exited, left nothing behind.
+
+        Whatever came of it would be an orphan here, or descend from one: then nvsx has a child that it did not start.
+        This one never blocks. False says nothing: then `end` looks at every process of the machine.
+        """
+        with STARTED.lock:
+            children = _children() if STARTED.orphans_come_here else set()
+            # The main process, not reaped yet, must be among them: else the kernel does not list them here.
+            if self.main not in children or not children <= STARTED.pids:
+                return False
+            STARTED.families.discard(self)
+            return True
 
     def end(self, *, grace_s: float = GRACE_S) -> int:
         """TERM, `grace_s`, KILL, reap: returns how many processes beside the main one were there at first."""
@@ -161,6 +176,11 @@ class Family:
 
     def _may_take(self, row: Entry) -> bool:
         return STARTED.families == {self} and row.started >= STARTED.since and _is_orphan(row)
+
+
+def _children() -> set[int]:
+    """Children of this process's first thread, to which orphans come; none where the kernel does not list them."""
+    return {int(pid) for pid in _read(os.getpid(), f"task/{os.getpid()}/children").split()}
 
 
 def _is_orphan(row: Entry) -> bool:

@@ -73,11 +73,14 @@ class Child:
         """
         loop = asyncio.get_running_loop()
         try:
+            if self.exited.done() and self._family.has_ended():
+                return 0
             return await finish(loop.run_in_executor(_enders(), self._family.end))
         finally:
             self._unwatch()
-            self._process.poll()
+            # Reaped under the lock: while the kernel lists our children, one that goes could hide another.
             with family.STARTED.lock:
+                self._process.poll()
                 family.STARTED.pids.discard(self.pid)
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nvsx.app.owncalls import about, shown_calls
-from nvsx.app.reporting import fault_of, readings_of
+from nvsx.app.records.owncalls import about, shown_calls
+from nvsx.app.records.reporting import fault_of, readings_of
 from nvsx.reporting.fleet import CallFacts, RunFacts
 from nvsx.watches.clockwork import TOTAL, instants, phases
 from nvsx.watches.moments import FAULT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.recorded import dead_owners
+from nvsx.app.records.recorded import dead_owners
 from nvsx.cells import printable
 from nvsx.durations import format_duration
 from nvsx.ledger import UNKNOWN
