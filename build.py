@@ -85,11 +85,9 @@ SOURCES_ONLY = (
     *(f"nvsx/{package}/*" for package in ("conversion", "doctor", "expectations", "reporting", "sim")),
     *(f"nvsx/commands/{name}.py" for name in ("convert", "demo", "doctor", "drill", "init")),
     *(f"nvsx/commands/{name}.py" for name in ("manifest", "report", "setup", "test")),
-    "nvsx/app/manifests/*",
-    *(f"nvsx/app/{name}.py" for name in ("answers", "asking", "converting", "doctoring", "drafts", "drill")),
-    *(f"nvsx/app/{name}.py" for name in ("firstfiles", "fitting", "hookstubs", "interview", "looking")),
-    *(f"nvsx/app/{name}.py" for name in ("rehearsing", "reporting", "scaffold", "simulation", "starters")),
-    *(f"nvsx/app/{name}.py" for name in ("statistics", "survey", "testing", "workers")),
+    *(f"nvsx/app/{room}/*" for room in ("drafting", "manifests", "wizard")),
+    *(f"nvsx/app/rehearsal/{name}.py" for name in ("drill", "rehearsing", "simulation", "testing", "workers")),
+    *(f"nvsx/app/{name}.py" for name in ("asking", "checking/doctoring", "records/reporting", "records/statistics")),
 )
 
 PATCHES = {

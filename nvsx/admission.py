@@ -21,8 +21,14 @@ START, DUPLICATE, ATTACH, QUEUE, IGNORE, REFUSE = "start", "duplicate", "attach"
 BY_HAND = "manual"
 """The source of runs that a person asked for."""
 
+POLL = "poll"
+"""The source of what nvsx reads itself; it may read it again after each start, and with every sweep."""
+
 FORGOTTEN_S = 6 * 3600.0
 """An incident whose run has ended is closed after this long without news, even if its node is still quarantined."""
+
+UNRELATED = "and belongs to no incident that is known"
+"""How the reason ends where an end or an update was told of something that nvsx has nothing to do with."""
 
 _UNDER_WAY = "its run is under way"
 _ENDED = (
@@ -119,7 +125,7 @@ def decide(
         return known
     if occasion.status != FIRING:
         word = "resolved" if occasion.status == RESOLVED else "no begin of an incident"
-        return Decision(IGNORE, f"{word}, and belongs to no incident that is known")
+        return Decision(IGNORE, f"{word}, {UNRELATED}")
     if not occasion.runbook:
         return Decision(IGNORE, occasion.why or "no runbook answers to it")
     silence = next(

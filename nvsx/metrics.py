@@ -46,6 +46,14 @@ FAMILIES: Mapping[str, Family] = {
     "nvsx_hooks_total": Family(COUNTER, "Hook and action processes that have ended.", ("role", "outcome")),
     "nvsx_hooks_running": Family(GAUGE, "Hook and action processes that are running."),
     "nvsx_hooks_running_limit": Family(GAUGE, "Hook and action processes that may run at once."),
+    "nvsx_calls_total": Family(
+        COUNTER, "Calls of nvsx's own (it is blind, a fault is nobody's, ...) that have ended.", ("kind", "outcome")
+    ),
+    "nvsx_calls_open": Family(GAUGE, "Calls of nvsx's own that have not ended."),
+    "nvsx_call_last_failure_timestamp_seconds": Family(
+        GAUGE, "When a call of nvsx's own last ended without reaching anybody.", ("kind",)
+    ),
+    "nvsx_ledger_damaged": Family(GAUGE, "1 once the ledger was found to be damaged, 0 while nothing is known of it."),
     "nvsx_admissions_total": Family(COUNTER, "What was reported, by source and decision.", ("source", "verdict")),
     "nvsx_events_unreadable_total": Family(COUNTER, "Health events that could not be read."),
     "nvsx_blind": Family(GAUGE, "1 while nvsx cannot see faults in any way."),

@@ -181,6 +181,7 @@ def _project(named: str, directory: Path | None, home: Path | None, notes: list[
 
     if named:
         root = Path(named).expanduser().absolute()
+        _may_enter(root)
         if not root.is_dir():
             raise NotFoundHere(f"the project root {root} is not a directory", hint=f"mkdir -p {root}/runbooks")
         return root
@@ -192,6 +193,18 @@ def _project(named: str, directory: Path | None, home: Path | None, notes: list[
     return next(
         (root for root in [*near, *([home / ".config/nvsx"] if home else [])] if _holds_runbooks(root, notes)), None
     )
+
+
+def _may_enter(root: Path) -> None:
+    """EnvironmentUnusable where this user can see nothing of a directory that is there."""
+    try:
+        os.stat(f"{root}/.")  # noqa: PTH116 - a Path drops the dot, which asks for the right to enter
+    except PermissionError as error:
+        raise EnvironmentUnusable(
+            f"user {os.getuid()} may not enter the project root {root}", hint=f"namei -l {root} shows who may"
+        ) from error
+    except OSError:
+        return
 
 
 def _holds_runbooks(root: Path, notes: list[str]) -> bool:
@@ -230,9 +243,9 @@ def _config(project: Path | None) -> dict[str, str]:
     file = project / CONFIG_FILE if project else None
     if not file or not file.is_file():
         return {}
-    from nvsx.documents import read_yaml
+    from nvsx.documents import load_document
 
-    data = read_yaml(file.read_bytes(), str(file)).data
+    data = load_document(file).data
     if not isinstance(data, dict):
         return {}
     return {flag: data[key] for flag, key in _CONFIG_KEYS.items() if isinstance(data.get(key), str)}

@@ -93,11 +93,30 @@ secret only this machine is answered.
   401 403       no proof, or a wrong one
   503           not taken: nvsx is starting or stopping, too much waits, the disk is full. Send it again
 
-/healthz and /readyz are open; /metrics is for Prometheus; /runs and /runs/ID are JSON.
+/healthz and /readyz are open; /metrics is for Prometheus (nvsx help metrics); /runs (runs, and nvsx's own calls) and
+/runs/ID are JSON.
 
 The payload for Datadog:
 
 DATADOG"""
+
+_METRICS = """\
+Prometheus scrapes them at /metrics (nvsx serve --mode webhook or both); nvsx serve --metrics-file FILE.prom writes them
+for node_exporter's textfile collector, from cron too. Counters begin at nought with each process. With --once that is
+each sweep: build rules on moments (..._timestamp_seconds) and gauges there.
+
+METRICS
+
+Rules to begin with:
+
+  groups:
+    - name: nvsx
+      rules:
+        - {alert: NvsxGone, expr: absent(nvsx_ready) or nvsx_ready == 0, for: 5m}
+        - {alert: NvsxBlind, expr: nvsx_blind == 1, for: 5m}
+        - {alert: NvsxLedgerDamaged, expr: nvsx_ledger_damaged == 1}
+        - {alert: NvsxCallReachedNobody, expr: time() - nvsx_call_last_failure_timestamp_seconds < 3600}
+        - {alert: NvsxHookFailed, expr: 'increase(nvsx_hooks_total{outcome!~"ok|not_configured"}[15m]) > 0'}"""
 
 _EXIT_MEANINGS = {
     "DONE": "done",
@@ -143,6 +162,16 @@ def _webhook() -> str:
     return _WEBHOOK.replace("DATADOG", json.dumps(TEMPLATE, indent=2))
 
 
+def _metrics() -> str:
+    from nvsx.metrics import FAMILIES
+
+    lines: list[str] = []
+    for name, family in FAMILIES.items():
+        labels = f"{{{', '.join(family.labels)}}}" if family.labels else ""
+        lines += (f"  {name}{labels}  ({family.kind})", f"      {family.help}")
+    return _METRICS.replace("METRICS", "\n".join(lines))
+
+
 def exit_codes() -> dict[int, str]:
     """Every exit code with its meaning, in order. The README lists the same; a test compares."""
     from nvsx.errors import Exit
@@ -161,5 +190,6 @@ TOPICS: dict[str, tuple[str, Callable[[], str]]] = {
     "environment": ("variables that nvsx reads and gives", _environment),
     "webhook": ("the messages of other systems that nvsx understands", _webhook),
     "cron": ("running from cron", lambda: _CRON),
+    "metrics": ("the figures for Prometheus, and rules for them", _metrics),
     "exit-codes": ("what exit codes mean", _exit_codes),
 }

@@ -215,6 +215,7 @@ class Place:
                 await asyncio.gather(task, return_exceptions=True)
                 await made.runs.stop()
                 await made.alarms.stop()
+                made.vigil.leave()
             else:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

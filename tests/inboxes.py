@@ -56,6 +56,9 @@ class MemoryInbox:
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
         return [self._row(incident) for incident in reversed(self.incidents)][:limit]
 
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        return [{"id": "nvsx-1", "hook": "onBlind", "status": "ok"}][:limit]
+
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         return next((self._row(each) for each in self.incidents if each.run_id == run_id), None)
 
@@ -85,7 +88,7 @@ class MemoryInbox:
             incident = Incident(number, alert.node, runbook, f"run-{number}", delivery.time)
             self.incidents.append(incident)
             self._latest[alert.node, runbook] = self._latest[alert.node, ""] = incident
-        if decision.verdict != REFUSE and alert.delivery:
+        if decision.verdict not in (REFUSE, IGNORE) and alert.delivery:
             self._answered[delivery.source, alert.delivery] = incident.run_id if incident else ""
         if incident and decision.verdict in (START, QUEUE, ATTACH):
             self._keys.setdefault((delivery.source, alert.key), incident)

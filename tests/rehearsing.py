@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvsx.app.rehearsal.simulation import Rehearsal, Rehearsed, rehearse
 from nvsx.app.scripts import ProjectScripts
-from nvsx.app.simulation import Rehearsal, Rehearsed, rehearse
 from nvsx.catalog import Catalog
 from nvsx.clock import SimulatedClock
 from nvsx.events import Finish, RunEvent, StageEnd, to_wire

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nvsx.app.daemon.alarms import Alarms
+from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.memory import kept, remembered
+from nvsx.app.daemon.vigil import SWEPT_S, Vigil
 from nvsx.app.daemon.watch import STEADY_S
 from nvsx.config import Config, Limits
 from nvsx.errors import EnvironmentUnusable, NotFoundHere, Unreachable
@@ -21,6 +23,7 @@ from nvsx.journal import EffectEnded, EffectIntended, EffectStarted
 from nvsx.ledger import Alarm, Ledger, Ring
 from nvsx.ledger.opening import FILE
 from nvsx.main import main
+from nvsx.metrics import exposition
 from tests.daemon_site import Site, alive, stop, wait_for
 from tests.daemon_story import QUICK, STORM, Place, runbooks
 from tests.story import T0
@@ -28,6 +31,8 @@ from tests.story import T0
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from nvsx.app.daemon.core import Daemon
 
 HOOKS = Config(hooks={"onFailure": "last.sh", "onBlind": "blind.sh", "onResolved": "over.sh"})
 SCOPE = "serve/cluster-1"
@@ -141,7 +146,89 @@ def test_an_older_memory_of_calls_is_taken_over(tmp_path: Path) -> None:
             assert topic in daemon.alarms.rung("")
 
     assert place.play(story).started() == []
-    assert "alarms" not in json.loads(kept(remembered("", T0)))
+    new = json.loads(kept(remembered("", T0)))
+    assert "alarms" not in new
+    assert new.pop("known") == []
+    older = remembered(json.dumps({**new, "seen": {"66f0a1b2c3d4e5f601020304": T0}}), T0)
+    assert older.cursor.seen.has("66f0a1b2c3d4e5f601020304", T0)
+
+
+# What programs and leads are shown
+
+
+def counted(text: str) -> dict[str, float]:
+    """The samples about nvsx's own calls that are not nought, as Prometheus's own parser reads them."""
+    parser = pytest.importorskip("prometheus_client.parser")
+    samples = [one for family in parser.text_string_to_metric_families(text) for one in family.samples]
+    return {
+        "/".join([one.name.removeprefix("nvsx_"), *one.labels.values()]): one.value
+        for one in samples
+        if one.name.startswith("nvsx_call") and one.value
+    }
+
+
+def test_a_call_that_reached_nobody_can_be_alerted_on_and_is_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = place_of(tmp_path)
+    place.exits["last.sh"] = 1
+    shown: list[dict[str, float]] = []
+    listed: list[Any] = []
+
+    async def look(daemon: Daemon) -> None:
+        front = Front(daemon, dict, T0)
+        text = exposition(await front.metrics())
+        shown.append(counted(text))
+        assert 'nvsx_calls_total{kind="blind",outcome="timeout"} 0' in text, "a rise from nought is a rise"
+        listed.append(await front.calls(limit=5, unfinished=False))
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            await look(daemon)
+            place.takes["last.sh"] = 8.0
+            unhandled(place)
+            await asyncio.sleep(15)
+            await look(daemon)
+            await asyncio.sleep(60)
+            place.exits["last.sh"], place.takes["last.sh"] = 0, 0.0
+            place.breaker("TRIPPED")
+            await asyncio.sleep(60)
+            place.breaker("CLOSED")
+            await asyncio.sleep(60)
+            await look(daemon)
+        async with place.daemon() as daemon:
+            await asyncio.sleep(60)
+            await look(daemon)
+
+    place.play(story)
+    before, meanwhile, after, anew = shown
+    failed = max(one.ended for one in nobodys(place) if one.outcome == "failed")
+    assert before == {}
+    assert meanwhile == {"calls_open": 1}
+    assert after == {
+        "calls_total/unhandled/failed": 1,
+        "calls_total/circuit-breaker/ok": 1,
+        "calls_total/resolved/ok": 1,
+        "call_last_failure_timestamp_seconds/unhandled": pytest.approx(failed, abs=1.0),
+    }
+    assert anew == {"call_last_failure_timestamp_seconds/unhandled": failed}, "known after a restart"
+    assert [(one["kind"], one["status"]) for one in listed[2]] == [
+        ("resolved", "ok"), ("circuit-breaker", "ok"), ("unhandled", "failed"),
+    ]  # fmt: skip
+    json.dumps(listed)
+
+    words = ("--state-dir", str(tmp_path / "state"), "report", "--since", "3650d")
+    assert main([*words]) == 0
+    report = " ".join(capsys.readouterr().out.split())
+    assert "No run is on record" in report
+    assert "3 calls: 1 failed, 2 ok." in report
+    assert "Z onFailure, failed: " in report
+    assert main([*words, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["kind"], one["hook"], one["outcome"]) for one in told["calls"]] == [
+        ("unhandled", "onFailure", "failed"), ("circuit-breaker", "onFailure", "ok"), ("resolved", "onResolved", "ok"),
+    ]  # fmt: skip
 
 
 # The breaker and storms
@@ -303,6 +390,95 @@ def test_a_page_that_is_tried_again_is_not_overtaken_by_its_end(tmp_path: Path) 
     assert place.started() == ["last.sh", "last.sh", "last.sh", "over.sh"]
     assert [one.outcome for one in nobodys(place)] == ["ok", "failed"]
     assert any("onFailure (last.sh) failed: exit status 1" in text for text in place.said())
+
+
+# Nobody looks for the end any more
+
+
+def test_a_page_whose_end_nobody_will_see_is_closed_and_says_why(tmp_path: Path) -> None:
+    """The mode was changed from poll to webhook while nvsx was blind and the breaker had tripped."""
+    place = place_of(tmp_path)
+    sight = Sight(place)
+
+    async def story() -> None:
+        async with place.daemon(killed=True):
+            await asyncio.sleep(60)
+            place.breaker("TRIPPED")
+            await asyncio.sleep(60)
+            sight.shut()
+            await asyncio.sleep(300)
+        assert place.started() == ["last.sh", "blind.sh"]
+        sight.open = True
+        for _ in range(2):
+            async with place.daemon(polls=False):
+                await asyncio.sleep(1)
+                assert place.started("over.sh") == ["over.sh"] * 2, "at the start, and once"
+                await asyncio.sleep(60)
+        sight.shut()
+        async with place.daemon():
+            await asyncio.sleep(300)
+
+    place.play(story)
+    assert place.started() == ["last.sh", "blind.sh", "over.sh", "over.sh", "blind.sh"], "then it begins anew"
+    ends = {one.env["NVSX_INCIDENT_KEY"]: one.env for one in place.processes if one.script == "over.sh"}
+    assert ends.keys() == {place.env("last.sh")["NVSX_INCIDENT_KEY"], place.env("blind.sh")["NVSX_INCIDENT_KEY"]}
+    told = ends[place.env("blind.sh")["NVSX_INCIDENT_KEY"]]
+    assert told["NVSX_WAITING_FOR"].startswith(
+        "its end was not seen, and nvsx does not look for it any more (--mode webhook): nvsx cannot see the cluster: "
+    )
+    assert told["NVSX_STAGE_STATUS"] == "cancelled"
+    assert told["NVSX_WAITING_FOR"] in place.said("blind")
+
+
+def test_a_page_stays_open_while_somebody_looks_for_its_end(tmp_path: Path) -> None:
+    place = place_of(tmp_path)
+
+    async def story() -> None:
+        async with place.daemon(), place.daemon(polls=False, seed=2):
+            await asyncio.sleep(60)
+            place.breaker("TRIPPED")
+            await asyncio.sleep(3 * SWEPT_S)
+            assert place.started() == ["last.sh"]
+        async with place.daemon(polls=False):
+            await asyncio.sleep(60)
+
+    assert place.play(story).started() == ["last.sh", "over.sh"]
+
+
+@pytest.mark.parametrize("left", ["a sweep", "nobody knows"])
+def test_what_sweeps_called_for_is_theirs_until_they_come_no_more(tmp_path: Path, left: str) -> None:
+    place = place_of(tmp_path)
+
+    async def story() -> None:
+        async with place.daemon(killed=True) as daemon:
+            daemon.options = daemon.options._replace(sweeps=True)
+            await asyncio.sleep(60)
+            place.breaker("TRIPPED")
+            await asyncio.sleep(60)
+            if left == "nobody knows":
+                await daemon.tools.ledger.set_cursor(SCOPE, "{}")
+        async with place.daemon(polls=False):
+            await asyncio.sleep(SWEPT_S - 300)
+            assert place.started() == ["last.sh"]
+            await asyncio.sleep(600)
+            assert place.started() == ["last.sh", "over.sh"]
+
+    place.play(story)
+
+
+def test_who_may_not_be_asked_counts_as_watching(tmp_path: Path) -> None:
+    one, other = Vigil(tmp_path, SCOPE), Vigil(tmp_path, SCOPE)
+    assert not one.is_kept()
+    other.keep()
+    assert one.is_kept()
+    assert not Vigil(tmp_path, "serve/cluster-2").is_kept()
+    other.leave()
+    assert not one.is_kept()
+    file = next(tmp_path.glob("watching-*.lock"))
+    file.unlink()
+    file.mkdir()
+    assert one.is_kept(), "it cannot be told"
+    one.keep()  # and where it cannot be held, nvsx goes on
 
 
 # In the ledger
@@ -482,9 +658,12 @@ def test_killed_before_the_call_began_and_while_it_was_under_way(
     first = next(int(call[5]) for call in calls(site))
     assert alive(first), "what a dead daemon left behind"
 
-    assert main(["--state-dir", str(site.state), "runs", "--unfinished"]) == 0
-    shown = capsys.readouterr().out
-    assert "orphaned" in shown
+    def listed() -> str:
+        assert main(["--state-dir", str(site.state), "runs", "--unfinished"]) == 0
+        return capsys.readouterr().out
+
+    # What the daemon was just starting, a kubectl say, holds its lock until it has become its program.
+    shown = wait_for(lambda: next((text for text in [listed()] if "orphaned" in text), ""), "it is orphaned")
     assert "waiting" in shown
     os.environ["KUBECONFIG"], before = str(site.kubeconfig), os.environ.get("KUBECONFIG")
     try:
@@ -550,13 +729,56 @@ def test_sigterm_leaves_a_call_that_waits_to_the_next_start(site: Site) -> None:
 
 @needs_kubectl
 def test_sweeps_tell_blindness_once_and_its_end_once(site: Site) -> None:
-    sweep = ("--once", "--events", "nodes")
+    metrics = site.root / "nvsx.prom"
+    sweep = ("--once", "--events", "nodes", "--metrics-file", str(metrics))
     assert site.run(*sweep).returncode == 0
     site.do(lambda: site.server.__aexit__(None, None, None))
-    assert [site.run(*sweep).returncode for _ in range(2)] == [3, 3]
+    assert site.run(*sweep).returncode == 3
+    assert counted(metrics.read_text()) == {"calls_total/blind/ok": 1}
+    assert site.run(*sweep).returncode == 3
+    assert counted(metrics.read_text()) == {}
     assert count(site, "begin", "1") == 1  # without a node, the attempt stands in its place
     site.do(site.server.__aenter__)
     site.server.write_kubeconfig(site.kubeconfig)
     assert [site.run(*sweep).returncode for _ in range(2)] == [0, 0]
     assert [one.hook for one in recorded(site)] == ["onBlind", "onResolved"]
     assert len({call[3] for call in calls(site)}) == 1, "one incident key"
+
+
+@needs_kubectl
+def test_a_mode_that_was_changed_while_nvsx_was_blind_leaves_no_page_open(site: Site) -> None:
+    daemon = site.poll()
+    site.do(lambda: site.server.__aexit__(None, None, None))
+    ended(site, 1)
+    assert stop(daemon, signal.SIGKILL) == -signal.SIGKILL
+    config = site.root / "nvsx.yaml"
+    config.write_text(config.read_text().replace("onBlind: hooks/call.sh, ", ""))
+    site.do(site.server.__aenter__)
+    site.server.write_kubeconfig(site.kubeconfig)
+    for start in (1, 2):
+        daemon = site.start("--mode", "webhook", "--port", "0")
+        wait_for(lambda start=start: site.said().count("ready:") > start, "ready")  # type: ignore[misc]
+        ended(site, 2)
+        assert stop(daemon) == 0
+    first, second = recorded(site)
+    assert (first.hook, second.hook, second.status) == ("onBlind", "onResolved", "cancelled")
+    assert first.key == second.key
+    assert second.why.endswith(first.why)
+    assert "its end was not seen, and nvsx does not look for it any more (--mode webhook)" in site.said()
+
+
+@needs_kubectl
+def test_a_page_is_closed_though_its_own_hook_is_gone_from_the_configuration(site: Site) -> None:
+    """What people were called for by a hook that a reload took away ends as it would have."""
+    daemon = site.poll()
+    site.do(lambda: site.place.breaker("TRIPPED"))
+    ended(site, 1)
+    config = site.root / "nvsx.yaml"
+    config.write_text(config.read_text().replace("onFailure: hooks/call.sh, ", ""))
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded: 1 runbook" in site.said(), "reloaded")
+    site.do(lambda: site.place.breaker("CLOSED"))
+    ended(site, 2)
+    assert stop(daemon) == 0
+    first, second = recorded(site)
+    assert (first.hook, second.hook, second.status, second.key) == ("onFailure", "onResolved", "pass", first.key)

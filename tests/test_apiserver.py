@@ -283,8 +283,24 @@ def test_writes(ctl: Ctl) -> None:
 
 def test_what_is_not_simulated_says_so(ctl: Ctl) -> None:
     assert "does not do" in ctl.fails("exec", "-n", "default", "train-0", "--", "true")
-    said = ctl.fails("label", "node", SYSTEM, "a=b", "--overwrite", "--dry-run=server")
-    assert "does not do" in said or "doesn't support dry-run" in said
+    manifest = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}})
+    ctl("apply", "-f", "-", stdin=manifest)
+    assert "does not do" in ctl.done("apply", "--server-side", "-f", "-", stdin=manifest).stderr
+
+
+def test_a_dry_run_is_answered_and_does_nothing(ctl: Ctl) -> None:
+    manifest = json.dumps(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dry", "namespace": "default"}}
+    )
+    before = ctl("get", "nodes,pods", "-A", "-o", "json")
+    assert "created" in ctl("create", "--dry-run=server", "-f", "-", stdin=manifest)
+    assert "NotFound" in ctl.fails("get", "configmap", "dry", "-n", "default")
+    made = json.loads(
+        ctl("patch", "node", SYSTEM, "-p", '{"spec":{"unschedulable":true}}', "--dry-run=server", "-o", "json")
+    )
+    assert made["spec"]["unschedulable"] is True
+    assert "deleted" in ctl("delete", "pod", "train-0", "-n", "default", "--dry-run=server")
+    assert ctl("get", "nodes,pods", "-A", "-o", "json") == before
 
 
 def test_a_server_that_stops_reports_no_failure_of_open_watches() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nvsx import claude
-from nvsx.app.prompting import draft_schema, preamble
+from nvsx.app.drafting.prompting import draft_schema, preamble
 from nvsx.main import main
 from tests.rehearsing import CHECKOUT
 from tests.servers.claude import Act, failure, good_answer, message, playing, tool

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nvsx.app.daemon.memory import remembered
+from nvsx.ledger import Ledger
 from nvsx.ledger.opening import FILE
 from nvsx.ledger.owning import DIRECTORY
 from tests.daemon_site import Site, alive, descendants, pause, stop, wait_for
@@ -23,6 +25,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
 
 SWEEP = ("--once", "--events", "nodes", "--adopt")  # the first one runs for what is there, too
+
+
+STALLED = """apiVersion: nvsx/v1
+kind: Runbook
+metadata: {name: stalled, title: Nobody acts}
+trigger: {stalled: 10m}
+stages: [{id: detect, hook: hooks/note.sh}]
+"""
+STORM = """apiVersion: nvsx/v1
+kind: Runbook
+metadata: {name: storm, title: Storm}
+trigger: {storm: true}
+stages: [{id: detect, hook: hooks/note.sh}]
+"""
 
 
 @pytest.fixture
@@ -149,3 +165,55 @@ def read(pid: int) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def test_a_sweep_hears_of_a_tripped_breaker_and_the_next_ones_say_it_no_more(site: Site) -> None:
+    (site.root / "runbooks/stalled.yaml").write_text(STALLED)
+    site.do(lambda: site.place.breaker("TRIPPED"))
+    first, second = site.run(*SWEEP), site.run(*SWEEP)
+    assert "circuit breaker is TRIPPED" in first.stdout
+    assert begun(site) == ["begin stalled detect "]
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+
+
+def test_without_a_runbook_for_it_one_sweep_says_that_the_breaker_has_tripped(site: Site) -> None:
+    site.do(lambda: site.place.breaker("TRIPPED"))
+    assert [site.run(*SWEEP).stdout.count("TRIPPED") for _ in range(2)] == [1, 0]
+
+
+def test_a_sweep_whose_run_takes_hours_does_not_write_over_what_later_sweeps_remember(site: Site) -> None:
+    (site.root / "nvsx.yaml").write_text("limits: {stormNodes: 2, stormWindow: 1h}\n")
+    (site.root / "runbooks/storm.yaml").write_text(STORM)
+    site.do(lambda: site.place.node("gpu-2", "gpu-3"))
+    site.do(lambda: [site.place.break_node(name) for name in ("gpu-1", "gpu-2")])
+    long = site.start(*SWEEP, log="long")
+    for name in ("gpu-1", "gpu-2"):
+        site.after(f"end xid detect {name}")
+    site.do(lambda: site.place.break_node("gpu-3"))
+    assert site.run(*SWEEP).returncode == 0
+    site.after("end storm detect ")
+    site.do(lambda: site.place.state("gpu-2", "drain-succeeded"))
+    site.do(lambda: site.place.release("gpu-2"))  # something happens, so that the long one looks after its house
+    reader = wait_for(lambda: Ledger.reader(site.state), "the ledger")
+    wait_for(lambda: [one for one in reader.incidents(open=False) if one.node == "gpu-2" and one.closed], "closed")
+    drained(site)
+    assert long.wait(30) == 0
+    [storm] = [one for one in reader.incidents() if one.runbook == "storm"]
+    memory = remembered(reader.cursor(f"serve/{storm.cluster}"), storm.opened)
+    reader.close()
+    assert memory.storm.nodes == ("gpu-1", "gpu-2", "gpu-3")
+    assert memory.storm_incident == storm.id
+
+
+def test_what_is_seen_again_with_every_sweep_is_decided_and_written_down_once(site: Site) -> None:
+    break_node(site)
+    sweep = site.start(*SWEEP)
+    site.after("end xid detect gpu-1")
+    for _ in range(2):
+        assert site.run(*SWEEP).returncode == 0
+    reader = Ledger.reader(site.state)
+    assert reader
+    assert [one.verdict for one in reader.decisions(node="gpu-1")] == ["start"]
+    reader.close()
+    drained(site)
+    assert sweep.wait(30) == 0

@@ -12,6 +12,7 @@ from nvsx.admission import BY_HAND, Occasion
 from nvsx.app.daemon.runs import Runs
 from nvsx.config import Config, Heartbeat, Limits, Silence
 from nvsx.errors import EnvironmentUnusable, Forbidden, Unreachable
+from nvsx.healthevents.cursor import begin
 from nvsx.journal import RunBegan
 from nvsx.ledger import Ledger, NewRun
 from tests.daemon_story import QUICK, SLOW, STALLED, STORM, UNHANDLED, XID, Place, runbooks
@@ -117,6 +118,33 @@ def test_a_new_quarantine_is_a_new_incident(tmp_path: Path) -> None:
     assert place.processes[1].env["NVSX_REPEAT_COUNT"] == "2"
 
 
+@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("early_s", [0, 15])
+def test_a_node_that_was_released_before_a_restart_may_fail_anew(tmp_path: Path, killed: bool, early_s: int) -> None:
+    """The run goes on under another daemon than the one that saw the release; the event is read before the cordon."""
+    place = Place(tmp_path, runbooks(xid=QUICK + "  - {id: postmortem, hook: collect.sh, hookTimeout: 10m}\n"))
+    place.node("gpu-1")
+    place.takes["collect.sh"] = 300
+
+    async def fail() -> None:
+        doc_id = place.fault("gpu-1")
+        await asyncio.sleep(early_s)
+        place.quarantine("gpu-1", doc_id)
+        await asyncio.sleep(60)
+
+    async def story() -> None:
+        async with place.daemon(killed=killed, grace_s=1):
+            await asyncio.sleep(5)
+            await fail()
+            place.release("gpu-1")
+            await asyncio.sleep(30)
+        async with place.daemon():
+            await asyncio.sleep(900)
+            await fail()
+
+    assert place.play(story).started("page.sh") == ["page.sh gpu-1"] * 2
+
+
 def test_a_fault_that_never_cordons_stays_one_incident_while_it_is_heard_of(tmp_path: Path) -> None:
     place = Place(tmp_path, runbooks(xid=QUICK))
     place.node("gpu-1")
@@ -209,7 +237,7 @@ def test_a_restart_and_a_replay_of_everything_start_nothing(tmp_path: Path) -> N
         assert len(place.started()) == 5
         async with place.daemon() as daemon:
             # The worst that an upstream defect does: all of history comes again as if it were new.
-            daemon.source.cursor = daemon.source.cursor._replace(start=0.0, seen={})
+            daemon.source.cursor = begin(0.0)
             daemon.intake.looking_since = 0.0
             await asyncio.sleep(600)
 
@@ -336,6 +364,14 @@ def test_so_many_hooks_at_once_and_no_more(tmp_path: Path) -> None:
             await asyncio.sleep(4)
             assert len(place.processes) == 3
             assert daemon.tools.gate.running == 3
+            daemon.tools.gate.resize(5)
+            await asyncio.sleep(1)
+            assert daemon.tools.gate.running == 5
+            daemon.tools.gate.resize(1)
+            await asyncio.sleep(7)
+            assert daemon.tools.gate.running == 2, "those that began later"
+            await asyncio.sleep(5)
+            assert daemon.tools.gate.running == 1
             await asyncio.sleep(60)
 
     place.play(story)

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nvsx.app.daemon.front import Front
-from nvsx.config import Config
+from nvsx.config import Config, Silence
 from nvsx.errors import EnvironmentUnusable
 from nvsx.metrics import exposition
 from nvsx.triggers.formats import FORMATS
@@ -150,6 +150,31 @@ def test_alerts_of_a_storm_join_it_and_unknown_runbooks_are_said(tmp_path: Path)
     place.play(story)
     assert verdicts == ["start"] * 10 + ["attach"] * 5
     assert place.started("storm.sh") == ["storm.sh"]
+
+
+def test_a_wrong_runbook_in_an_alert_and_an_alert_in_a_silence_are_recorded_and_run_for_later(tmp_path: Path) -> None:
+    """A sender that says an alert again, because it goes on, is not put off for ever with the first answer."""
+    config = Config(hooks={"onFailure": "failed.sh"})
+    place = Place(tmp_path, runbooks(other=QUICK), config=config)
+    place.node("gpu-1", "gpu-2")
+    wrong, quiet = alertmanager("gpu-1", nvsx_runbook="xid"), alertmanager("gpu-2", check="SysLogsXIDError", xid="79")
+    verdicts: list[str] = []
+
+    async def story() -> None:
+        async with place.daemon(polls=False) as daemon:
+            until = daemon.tools.clock.now() + 3600
+            await daemon.tools.ledger.add_silence(Silence(until, "maintenance", node="gpu-2"), daemon.tools.clock.now())
+            for _ in range(2):
+                verdicts.extend([(await post(daemon, "alertmanager", body)).verdict for body in (wrong, quiet)])
+                await asyncio.sleep(3700)
+                place.books = runbooks(xid=QUICK)
+                daemon.reload(daemon.project._replace(runbooks=place.books))
+
+    place.play(story)
+    assert verdicts == ["unknown", "ignore", "start", "start"]
+    assert place.started() == ["failed.sh gpu-1", "page.sh gpu-1", "page.sh gpu-2"]
+    reasons = {one.reason for one in place.ledger().decisions() if one.verdict == "ignore"}
+    assert "there is no runbook xid" in reasons
 
 
 def test_what_it_shows(tmp_path: Path) -> None:

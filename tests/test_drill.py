@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nvsx.app.drill import fitting_scenario, sent_lines
+from nvsx.app.rehearsal.drill import fitting_scenario, sent_lines
 from nvsx.catalog import Catalog
 from nvsx.main import main
 from nvsx.messages import Message

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nvsx.app.drill import sent_lines
+from nvsx.app.rehearsal.drill import sent_lines
 from nvsx.main import main
 from nvsx.messages import Message
 from nvsx.sim import hold

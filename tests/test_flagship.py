@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nvsx import documents
-from nvsx.app import simulation
+from nvsx.app.rehearsal import simulation
 from nvsx.app.scripts import ProjectScripts
 from nvsx.catalog import Catalog
 from nvsx.clock import SimulatedClock

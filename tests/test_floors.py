@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ DOORS = {
     "http.server": "httpd",
     "socketserver": "httpd",
     "subprocess": "cluster/processes tools commands/shell",
-    "multiprocessing": "app/workers",
+    "multiprocessing": "app/rehearsal/workers",
     "pty": "cluster/processes",
     "importlib.metadata": "",
     "importlib.resources": "",
@@ -193,6 +194,17 @@ def door_violations(module: str, root: ast.AST) -> list[str]:
             if re.fullmatch(pattern, name) and not allowed(module, who):
                 problems.append(f"nvsx/{module}:{line}: {name} belongs to {who}")
     return sorted(set(problems))
+
+
+def test_the_rooms_of_app_lead_one_way() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module in MODULES:
+        if owner(module) == "app" and module != "app/__init__.py":
+            found = {name.split(".")[2] for name, _ in imports(tree(module), module) if name.startswith("nvsx.app.")}
+            rooms.setdefault(module.split("/")[1].removesuffix(".py"), set()).update(found)
+    assert len(rooms) > 10
+    leads = {room: found - {room} for room, found in rooms.items()}
+    TopologicalSorter(leads).prepare()  # raises CycleError, which names the circle
 
 
 def test_every_module_stands_on_a_floor() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nvsx.app.following import RunClock
-from nvsx.app.recorded import dead_owners, reader_of
+from nvsx.app.records.following import RunClock
+from nvsx.app.records.recorded import dead_owners, reader_of
 from nvsx.clock import SimulatedClock
 from nvsx.journal import RunBegan
 from nvsx.ledger import Ledger

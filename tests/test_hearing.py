@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nvsx.admission import UNRELATED
 from nvsx.app.daemon.hearing import QUIET_S, Hearing
 from nvsx.app.daemon.log import Log
 from nvsx.clock import SimulatedClock
@@ -36,6 +37,24 @@ class Lines:
 
 def heard(status: int = 403, auth: str = "wrong", source: str = "pd") -> Heard:
     return Heard(0.0, "203.0.113.7", source, status, "unauthorized", auth, "the signature fits none", 0.001)
+
+
+def test_an_alarm_for_which_nothing_runs_is_said_and_the_end_of_what_nobody_knows_is_not() -> None:
+    clock, lines = SimulatedClock(start=0.0), Lines()
+    hearing = Hearing(Log(lines, clock), clock)
+    good = heard(200, "proven")
+
+    async def story() -> None:
+        hearing.heard(good._replace(verdict="ignore", reason=f"resolved, {UNRELATED}"))
+        hearing.heard(good._replace(verdict="ignore", reason=f"no runbook answers to Xid; resolved, {UNRELATED}"))
+        hearing.heard(good._replace(verdict="unknown", reason="there is no runbook gpu-of-bus"))
+        hearing.heard(good._replace(verdict="start", reason="code 79"))
+
+    clock.run(story())
+    assert lines.said == [
+        f"203.0.113.7 posted to pd: 200 ignore: no runbook answers to Xid; resolved, {UNRELATED}",
+        "203.0.113.7 posted to pd: 200 unknown: there is no runbook gpu-of-bus",
+    ]
 
 
 def test_what_went_well_is_not_said_and_a_flood_is_said_once_a_minute() -> None:

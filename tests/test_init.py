@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nvsx.app.files import File, write_files
-from nvsx.app.hookstubs import _TEXTS, hook_stub
-from nvsx.app.linting import lint_project
-from nvsx.app.scaffold import new_runbook
+from nvsx.app.checking.linting import lint_project
+from nvsx.app.drafting.files import File, write_files
+from nvsx.app.drafting.hookstubs import _TEXTS, hook_stub
+from nvsx.app.drafting.scaffold import new_runbook
 from nvsx.catalog import Catalog, read_runbook
 from nvsx.errors import EnvironmentUnusable, Refused, UsageError
 from nvsx.main import main
@@ -62,7 +62,7 @@ def test_what_is_made_lints_clean_and_passes_a_drill(
 
 
 def _scenario(fault: str) -> str:
-    from nvsx.app.drill import fitting_scenario
+    from nvsx.app.rehearsal.drill import fitting_scenario
 
     return fitting_scenario(Catalog(None).load(FAULTS[fault].runbook))[0] if fault else "xid-79"
 

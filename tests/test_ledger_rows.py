@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from nvsx.admission import ATTACH, BY_HAND, DUPLICATE, IGNORE, REFUSE, START, Incident, Occasion
+from nvsx.admission import ATTACH, BY_HAND, DUPLICATE, IGNORE, POLL, REFUSE, START, Incident, Occasion
 from nvsx.config import Limits, Silence
 from nvsx.events import Note, RunEvent
 from nvsx.journal import (
@@ -475,21 +475,24 @@ def test_of_very_many_reports_only_the_first_are_kept(crowd: Ledger, monkeypatch
         ({"node": "n2"}, 0, ATTACH),
     ],
 )
-def test_only_a_refusal_is_not_remembered_as_the_answer(
-    crowd: Ledger, facts: dict[str, Any], room: int, verdict: str
+@pytest.mark.parametrize("source", ["alerts", POLL])
+def test_what_started_nothing_is_judged_anew_unless_nvsx_itself_has_read_it_again(
+    crowd: Ledger, facts: dict[str, Any], room: int, verdict: str, source: str
 ) -> None:
-    """Who is refused is asked to come again: the same delivery is then judged anew."""
+    """Who is refused is asked to come again, and an alert that is told again because it goes on may be run for now."""
 
     def hear() -> Any:
-        occasion = Occasion("poll", 50.0, runbook="r", delivery="d", **facts)
+        occasion = Occasion(source, 50.0, runbook="r", delivery="d", **facts)
         new = NewRun("x", "r", "text", facts["node"])
         return asyncio.run(crowd.admit(occasion, Limits(max_waiting=room), cluster="c", run=new))
 
     first, second = hear(), hear()
+    anew = verdict == REFUSE or (verdict == IGNORE and source != POLL)
     assert first.decision.verdict == verdict
-    assert second.decision.verdict == (REFUSE if verdict == REFUSE else DUPLICATE)
+    assert second.decision.verdict == (verdict if anew else DUPLICATE)
     assert second.run_id == first.run_id
-    assert len(crowd.decisions()) == 7, "and each is written down"
+    written = 7 if anew or source != POLL else 6
+    assert len(crowd.decisions()) == written, "and each is written down, but for what nvsx itself has read again"
 
 
 def test_who_is_told_of_a_run_by_hand_is_no_evidence(crowd: Ledger) -> None:

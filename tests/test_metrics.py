@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvsx.app.metricsfile import write_metrics
+from nvsx.documents import read_yaml
 from nvsx.errors import EnvironmentUnusable
 from nvsx.metrics import COUNTER, FAMILIES, GAUGE, HISTOGRAM, Histogram, exposition
+from nvsx.topics import TOPICS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +58,15 @@ def test_names_follow_the_rules(name: str) -> None:
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in family.labels)
     assert (family.kind == HISTOGRAM) == bool(family.bounds)
     assert list(family.bounds) == sorted(set(family.bounds))
+
+
+def test_help_names_every_metric_and_its_rules_ask_for_none_that_is_not_there() -> None:
+    told = TOPICS["metrics"][1]()
+    listed, rules = told.split("Rules to begin with:")
+    assert re.findall(r"^  (nvsx_\w+)", listed, re.MULTILINE) == list(FAMILIES)
+    expressions = [rule["expr"] for rule in read_yaml(rules, "rules").data["groups"][0]["rules"]]
+    assert set(re.findall(r"nvsx_\w+", " ".join(expressions))) <= FAMILIES.keys()
+    assert max(map(len, told.splitlines())) <= 120
 
 
 def test_what_is_not_counted_is_not_told() -> None:

@@ -152,13 +152,15 @@ def test_recovery_closes_what_was_opened_and_opens_nothing(receiver: Receiver) -
     assert "MTTR 6m12s" in done.stdout
 
 
-def test_the_end_of_what_nvsx_itself_called_for_closes_that_page(receiver: Receiver) -> None:
+@pytest.mark.parametrize(("status", "mark"), [("pass", "white_check_mark"), ("cancelled", "grey_question")])
+def test_the_end_of_what_nvsx_itself_called_for_closes_that_page(receiver: Receiver, status: str, mark: str) -> None:
     text = "nvsx sees the cluster again, after 12m"
     channels = {name: value for name, value in receiver.channels().items() if name[:5] in ("PAGER", "SLACK")}
-    done = run("resolved.sh", channels | {"NVSX_WAITING_FOR": text, "NVSX_TARGET_NODE": "", "NVSX_STAGE": ""})
+    about = {"NVSX_WAITING_FOR": text, "NVSX_TARGET_NODE": "", "NVSX_STAGE": "", "NVSX_STAGE_STATUS": status}
+    done = run("resolved.sh", channels | about)
     assert (done.returncode, done.stdout.splitlines()) == (0, ["slack: sent", "pagerduty resolve: sent"])
     slack, resolved = receiver.requests
-    assert slack[3]["text"] == f":white_check_mark: {text}"
+    assert slack[3]["text"] == f":{mark}: {text}"
     assert (resolved[3]["event_action"], resolved[3]["dedup_key"]) == ("resolve", VARIABLES["NVSX_INCIDENT_KEY"])
 
 

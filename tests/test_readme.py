@@ -299,6 +299,7 @@ SENTENCES: dict[str, str] = {
     "nvsx help TOPIC": " && ".join(f"nvsx help {topic}" for topic in TOPICS),
     "nvsx help webhook": TYPED_ABOVE,
     "nvsx help cron": TYPED_ABOVE,
+    "nvsx help metrics": TYPED_ABOVE,
     "nvsx completion SHELL": "nvsx completion bash | bash -n",
     "nvsx version --verify": "nvsx version --verify",
 }

@@ -16,6 +16,7 @@ from nvsx.admission import Occasion
 from nvsx.journal import EffectIntended, EffectStarted, RunBegan, RunEnded, StageBegan
 from nvsx.ledger import Evidence, Ledger, NewRun
 from nvsx.main import main
+from nvsx.names import alias
 from tests.rehearsing import CHECKOUT
 from tests.servers.kube import KubeServer
 
@@ -126,6 +127,27 @@ def test_explain_says_why_something_fired_and_why_not(tmp_path: Path, capfd: pyt
     found = json.loads(nvsx(capfd, tmp_path, "explain", "last", "--output", "json")[1])
     assert [one["verdict"] for one in found["decisions"]] == ["ignore"]
     assert nvsx(capfd, tmp_path, "explain", "gpu-9")[0] == 2
+
+
+def test_explain_finds_what_started_nothing_and_has_no_node_and_folds_what_came_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def heard(ledger: Ledger) -> None:
+        await one_run(ledger, ended=False)
+        now, new = time.time(), NewRun("x", "mine", RUNBOOK, "gpu-1")
+        for at in range(30):
+            again = Occasion("poll", now + at, "gpu-1", "mine")
+            await ledger.admit(again, cluster="c", evidence=Evidence("X 31 on gpu-1"), run=new)
+        for node, why, said in (("", "no runbook answers to it", "help"), ("gpu-3", "nor to this", "gpu-3 burns")):
+            await ledger.admit(Occasion("pd", now, node, why=why), cluster="c", evidence=Evidence(said))
+
+    write(tmp_path, heard)
+    lines = nvsx(capfd, tmp_path, "explain", "gpu-1")[1].splitlines()
+    assert [line for line in lines if "30 times since" in line], lines
+    assert [line for line in lines if "started mine" in line], "how it began is not buried"
+    told = nvsx(capfd, tmp_path, "explain", "pd")[1]
+    assert "pd: help\n  ✗ started nothing: no runbook answers to it" in told
+    assert "nor to this" in nvsx(capfd, tmp_path, "explain", alias("gpu-3"))[1]
 
 
 def test_cancelling_what_nobody_runs_ends_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

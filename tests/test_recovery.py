@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nvsx.app.recovery import history_of
+from nvsx.app.records.recovery import history_of
 from nvsx.engine.history import History
 from nvsx.events import StageEnd, Start
 from nvsx.journal import EffectEnded, EffectIntended, EffectStarted, StageBegan

@@ -17,15 +17,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nvsx.app.reporting import account_of
+from nvsx.app.records.reporting import account_of
+from nvsx.app.rehearsal.simulation import Rehearsal, rehearse
 from nvsx.app.scripts import ProjectScripts
-from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.catalog import Catalog
 from nvsx.clock import SimulatedClock
 from nvsx.ledger import Ledger
 from nvsx.main import main
 from nvsx.reporting.account import Account, Artifact, EffectAccount, Fault, Said, StageAccount, Writes, added
-from nvsx.reporting.fleet import WINDOW_S, RunFacts, offenders, spread
+from nvsx.reporting.fleet import WINDOW_S, CallFacts, RunFacts, offenders, spread
 from nvsx.reporting.fleet import page as fleet_page
 from nvsx.reporting.html import html
 from nvsx.reporting.markdown import markdown
@@ -278,7 +278,7 @@ def test_what_is_lost_is_named(good: tuple[Path, Told]) -> None:
     base, _ = good
     reader = Ledger.reader(base)
     assert reader
-    from nvsx.app.reporting import account as put_together
+    from nvsx.app.records.reporting import account as put_together
 
     record = reader.run(reader.find("last").id)
     reader.close()
@@ -341,6 +341,28 @@ def test_the_page_of_many_runs() -> None:
     assert re.search(r"manual +0 +1", drawn)
     parse_strictly(html(fleet_page(runs, since=T, now=T + 86400)))
     assert "No run is on record" in text(fleet_page([], since=T, now=T))
+
+
+def test_the_page_has_nvsx_s_own_calls() -> None:
+    calls = [
+        CallFacts(T, "blind", "onBlind", "nvsx cannot see the cluster: no route to host", "ok", 1),
+        CallFacts(T + 7200, "resolved", "onResolved", "nvsx sees the cluster again, after 2h", "failed"),
+        CallFacts(T + 7300, "unhandled", "onFailure", "brave-wombat: nobody's fault", ""),
+    ]
+    drawn = text(fleet_page([run(1)], calls, since=T, now=T + 86400))
+    assert "1 run, 0 not passed, 0 repeat offenders, 1 call that reached nobody" in drawn
+    assert "3 calls: 1 failed, 1 not ended, 1 ok (1 attempt unknown)." in drawn
+    for call in (
+        "onBlind, ok (1 attempt unknown): nvsx cannot see the cluster: no route to host",
+        "onResolved, failed: nvsx sees the cluster again, after 2h",
+        "onFailure, not ended: brave-wombat: nobody's fault",
+    ):
+        assert call in re.sub(r"\n +", " ", drawn)
+    many = fleet_page([], calls * 100, since=T, now=T)
+    assert "The newest 100 are listed" in text(many)
+    assert text(many).count("onResolved,") == 33
+    parse_strictly(html(many))
+    assert "own" not in text(fleet_page([], calls[:0], since=T, now=T))
 
 
 def test_runs_since_leaves_drills_out(good: tuple[Path, Told], capfd: pytest.CaptureFixture[str]) -> None:

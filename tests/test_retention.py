@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from nvsx.app.retention import EVERY_S, KEEP_S, forget_old
+from nvsx.app.records.retention import EVERY_S, KEEP_S, forget_old
 from nvsx.clock import SimulatedClock
 from nvsx.journal import RunBegan, RunEnded
 from nvsx.ledger import Ledger

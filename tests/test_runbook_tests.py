@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nvsx.app.testing import collect
+from nvsx.app.rehearsal.testing import collect
 from nvsx.catalog import Catalog
 from nvsx.main import main
 from tests.rehearsing import CHECKOUT, project

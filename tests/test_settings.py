@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -302,3 +303,28 @@ def test_a_broken_config_is_an_error_with_its_place(home: Path, project: Path) -
     with pytest.raises(DocumentInvalid) as caught:
         settings_of(home, project)
     assert caught.value.problems[0].place.file.endswith("nvsx.yaml")
+
+
+def test_a_config_that_cannot_be_read_is_an_error_and_no_defect(home: Path, project: Path) -> None:
+    (project / "nvsx.yaml").symlink_to(
+        "/proc/self/mem"
+    )  # a regular file of which nothing can be read, not even by root
+    with pytest.raises(DocumentInvalid, match="cannot be read"):
+        settings_of(home, project)
+
+
+def test_a_project_that_the_user_may_not_enter_is_told_apart_from_one_that_is_not_there(
+    home: Path, project: Path
+) -> None:
+    """As when a service's user is given a directory of root's."""
+    project.chmod(0o600)
+    child = os.fork()
+    if child == 0:
+        with suppress(OSError):
+            os.setuid(65534)
+        try:
+            settings_of(home, project)
+        except EnvironmentUnusable as error:
+            os._exit(0 if "may not enter the project root" in error.message else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
-from nvsx.app.files import write_files
-from nvsx.app.firstfiles import starter_files
-from nvsx.app.fitting import ACTIONS, fitted, offered
-from nvsx.app.linting import lint_project
-from nvsx.app.survey import Survey, survey
+from nvsx.app.checking.linting import lint_project
+from nvsx.app.drafting.files import write_files
+from nvsx.app.wizard.firstfiles import starter_files
+from nvsx.app.wizard.fitting import ACTIONS, fitted, offered
+from nvsx.app.wizard.survey import Survey, survey
 from nvsx.catalog import Catalog
 from nvsx.envfile import parse_env
 from nvsx.runbook.faults import FAULTS

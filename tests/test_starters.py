@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvsx.app.starters import free_nickname, shipped, starter_for
+from nvsx.app.drafting.starters import free_nickname, shipped, starter_for
 from nvsx.catalog import Catalog, read_runbook
 from nvsx.documents import read_yaml
 from nvsx.names import alias

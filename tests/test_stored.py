@@ -69,6 +69,10 @@ def numbers(found: list[Any]) -> set[int]:
     return {int(one["_id"]["$oid"], 16) for one in found}
 
 
+def stamped(found: list[int]) -> list[int]:
+    return [int(T0 * 1000) + stamp for stamp in sorted(found)]
+
+
 def seconds(stamp: float) -> float:
     return T0 + stamp / 1000
 
@@ -87,7 +91,7 @@ def test_onward_leaves_nothing_out_and_goes_with_time(found: list[int], start: i
 @given(stamps, stamps, st.integers(0, 5000))
 def test_what_came_late_is_found_wherever_it_is(known: list[int], more: list[int], end: int) -> None:
     database = holding(*numbered([*known, *more]))
-    found = numbers(gather(stored.late(database, map(seconds, known), T0, seconds(end))))
+    found = numbers(gather(stored.late(database, stamped(known), T0, seconds(end))))
     late = {number for number, stamp in enumerate([*known, *more]) if number >= len(known) and stamp <= end}
     assert late <= found <= {number for number, stamp in enumerate([*known, *more]) if stamp <= end}
 
@@ -95,21 +99,21 @@ def test_what_came_late_is_found_wherever_it_is(known: list[int], more: list[int
 @given(stamps, stamps)
 def test_documents_that_somebody_deleted_are_no_trouble(known: list[int], gone: list[int]) -> None:
     database = holding(*numbered(known))
-    gather(stored.late(database, map(seconds, [*known, *gone]), T0, seconds(5000)))
+    gather(stored.late(database, stamped([*known, *gone]), T0, seconds(5000)))
     assert database.counts <= 2 * len(known) + 2 * len(gone) + 1
 
 
 def test_where_nothing_came_late_one_count_is_all_that_is_asked() -> None:
     found = list(range(0, 4000, 7))
     database = holding(*numbered(found))
-    assert gather(stored.late(database, map(seconds, found), T0, seconds(5000))) == []
+    assert gather(stored.late(database, stamped(found), T0, seconds(5000))) == []
     assert (database.counts, database.finds) == (1, 0)
 
 
 def test_one_that_came_late_is_found_with_few_questions() -> None:
     found = list(range(0, 4000, 7))
     database = holding(*numbered([*found, 1234]))
-    assert len(found) in numbers(gather(stored.late(database, map(seconds, found), T0, seconds(5000))))
+    assert len(found) in numbers(gather(stored.late(database, stamped(found), T0, seconds(5000))))
     assert database.counts < 30
     assert database.finds <= 3
 

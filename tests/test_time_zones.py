@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvsx.app.silencing import silence_from
+from nvsx.app.records.silencing import silence_from
 from nvsx.clock import SimulatedClock
 from nvsx.cluster.kubectl import _epoch
 from nvsx.config import Config, Silence, read_config

@@ -13,7 +13,8 @@ import pytest
 
 from nvsx.clock import RealClock
 from nvsx.cluster.view import View
-from nvsx.healthevents.cursor import OVERLAP_S, Cursor
+from nvsx.healthevents.cursor import OVERLAP_S, Cursor, begin
+from nvsx.healthevents.known import known_from_data
 from nvsx.ledger import Ledger
 from nvsx.mongo.database import Mongo
 from nvsx.mongo.places import Names
@@ -86,8 +87,8 @@ def test_what_is_seen_again_after_a_restart_starts_nothing(flooded: Place) -> No
 async def forget(place: Place) -> None:
     ledger = Ledger.open(place.directory / "state", clock=place.clock)
     memory = json.loads(ledger.cursor("serve/cluster-1"))
-    assert len(memory["seen"]) == 600
-    await ledger.set_cursor("serve/cluster-1", json.dumps({**memory, "start": 0.0, "seen": {}}))
+    assert len(known_from_data(memory["known"])) == 600
+    await ledger.set_cursor("serve/cluster-1", json.dumps({**memory, "start": 0.0, "known": []}))
     ledger.close()
 
 
@@ -108,7 +109,7 @@ def test_thousands_of_documents_through_the_real_mongosh(tmp_path: Path, monkeyp
         )
         database._names = Names()
         source = HealthEventSource(
-            View(SimulatedCluster(place.world), place.clock), database, place.clock, Cursor(T0, {}), poll_s=1,
+            View(SimulatedCluster(place.world), place.clock), database, place.clock, begin(T0), poll_s=1,
             rng=random.Random(1), on_event=lambda one: told.append(one.event.id),
             on_rejection=lambda rejection: pytest.fail(str(rejection)), on_state=failed,
         )  # fmt: skip

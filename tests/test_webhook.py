@@ -508,7 +508,7 @@ def test_a_defect_behind_the_inbox_is_reported_and_not_shown(
         answer = ask(reception.port, "/webhook", SEED)
         assert (answer.status, answer.said["status"]) == (500, "error")
         assert b"secret" not in answer.text
-        assert [str(defect) for defect in reception.defects] == ["the secret of the house"]
+    assert [str(defect) for defect in reception.defects] == ["the secret of the house"]  # told after the answer
 
 
 VERDICTS = {
@@ -567,8 +567,9 @@ def test_runs_and_metrics_want_a_token_from_elsewhere(reception: Reception) -> N
 def test_runs(bare: Reception) -> None:
     for number in range(3):
         ask(bare.port, "/webhook", SEED | {"target_node": f"gpu-{number}"})
-    runs = ask(bare.port, "/runs?limit=2").said["runs"]
-    assert [run["run_id"] for run in runs] == ["run-3", "run-2"]
+    shown = ask(bare.port, "/runs?limit=2").said
+    assert [run["run_id"] for run in shown["runs"]] == ["run-3", "run-2"]
+    assert [call["hook"] for call in shown["calls"]] == ["onBlind"], "nvsx's own calls, as `nvsx runs` has them"
     assert ask(bare.port, "/runs/run-1").said["target_node"] == "gpu-0"
     assert ask(bare.port, "/runs/run-1", method="HEAD").text == b""
     for query in ("limit=0", "limit=x", "limit=99999", "unfinished=maybe", "nothing=1"):

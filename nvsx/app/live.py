@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from nvsx import __version__
 from nvsx.app.execution import execute
 from nvsx.app.places import make_places
-from nvsx.app.recorded import admit, heed_cancellation, open_ledger
-from nvsx.app.retention import forget_old
+from nvsx.app.records.recorded import admit, heed_cancellation, open_ledger
+from nvsx.app.records.retention import forget_old
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
 from nvsx.app.target import ask_on_terminal, settle_target
 from nvsx.cluster.context import pin_context

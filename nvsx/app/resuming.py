@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nvsx import __version__
 from nvsx.app.live import carry_out, shown_commands
-from nvsx.app.recorded import claim_again
-from nvsx.app.recovery import take_up
+from nvsx.app.records.recorded import claim_again
+from nvsx.app.records.recovery import take_up
 from nvsx.catalog import read_runbook
 from nvsx.engine.plan import Plan, TriggerFacts
 from nvsx.errors import EnvironmentUnusable, Refused

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.following import RunClock, choose_run, follow
-    from nvsx.app.recorded import dead_owners, reader_of
+    from nvsx.app.records.following import RunClock, choose_run, follow
+    from nvsx.app.records.recorded import dead_owners, reader_of
     from nvsx.clock import RealClock
 
     reader = reader_of(settings.state_dir)

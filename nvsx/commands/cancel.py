@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.recorded import cancel, ledger_of
+    from nvsx.app.records.recorded import cancel, ledger_of
     from nvsx.errors import Exit
     from nvsx.terminal import say
 

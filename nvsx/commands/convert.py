@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nvsx.app.converting import Converted, Source
-    from nvsx.app.files import File
+    from nvsx.app.drafting.converting import Converted, Source
+    from nvsx.app.drafting.files import File
     from nvsx.catalog import Catalog
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -36,8 +36,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     from pathlib import Path
 
     from nvsx.app.asking import asker
-    from nvsx.app.converting import convert_by_rules, read_source
-    from nvsx.app.projects import project_to_write
+    from nvsx.app.drafting.converting import convert_by_rules, read_source
+    from nvsx.app.drafting.projects import project_to_write
     from nvsx.arguments import usage_error
     from nvsx.catalog import Catalog
     from nvsx.durations import parse_duration
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _ask_claude(source: Source, environment: Mapping[str, str], model: str, timeout_s: float) -> Converted:
-    from nvsx.app.converting import convert_by_claude
-    from nvsx.app.prompting import draft_schema, preamble
+    from nvsx.app.drafting.converting import convert_by_claude
+    from nvsx.app.drafting.prompting import draft_schema, preamble
     from nvsx.claude import Conversation
 
     talk = Conversation(preamble(), draft_schema(), environment, model=model, timeout_s=timeout_s)
@@ -110,8 +110,8 @@ def _report(source: Source, converted: Converted, paint: Paint) -> Iterator[str]
 
 def _keep_aside(converted: Converted, settings: Settings) -> int:
     """The draft where its author can look at it, and what is wrong with it."""
-    from nvsx.app.drafts import files_of
-    from nvsx.app.files import write_files
+    from nvsx.app.drafting.drafts import files_of
+    from nvsx.app.drafting.files import write_files
     from nvsx.settings import state_directory_or_scratch
 
     place = state_directory_or_scratch(settings)[0] / "drafts" / converted.draft.name
@@ -127,8 +127,8 @@ def _keep_aside(converted: Converted, settings: Settings) -> int:
 
 
 def _show(source: Source, converted: Converted, root: Path, paint: Paint) -> int:
-    from nvsx.app.changes import changes_in, difference
-    from nvsx.app.drafts import files_of
+    from nvsx.app.drafting.changes import changes_in, difference
+    from nvsx.app.drafting.drafts import files_of
 
     changes = changes_in(root, files_of(converted.draft))
     for file in changes.new:
@@ -147,10 +147,10 @@ def _show(source: Source, converted: Converted, root: Path, paint: Paint) -> int
 
 
 def _write(source: Source, converted: Converted, settings: Settings, catalog: Catalog, *, agreed: bool) -> int:
-    from nvsx.app.changes import changes_in
-    from nvsx.app.drafts import files_of, scripts_for
-    from nvsx.app.envvalues import env_path, with_values
-    from nvsx.app.files import write_files
+    from nvsx.app.drafting.changes import changes_in
+    from nvsx.app.drafting.drafts import files_of, scripts_for
+    from nvsx.app.drafting.envvalues import env_path, with_values
+    from nvsx.app.drafting.files import write_files
 
     root = catalog.root
     assert root is not None
@@ -169,7 +169,7 @@ def _write(source: Source, converted: Converted, settings: Settings, catalog: Ca
 def _agree(root: Path, different: Sequence[File]) -> None:
     """Show what would be overwritten and ask; Refused without a yes."""
     from nvsx.app.asking import asker
-    from nvsx.app.changes import difference
+    from nvsx.app.drafting.changes import difference
     from nvsx.errors import Refused
 
     for file in different:
@@ -182,7 +182,7 @@ def _agree(root: Path, different: Sequence[File]) -> None:
 
 
 def _tell(converted: Converted, root: Path, written: Sequence[File], kept: tuple[str, tuple[str, ...]]) -> None:
-    from nvsx.app.projects import invocation
+    from nvsx.app.drafting.projects import invocation
 
     env_file, names = kept
     for file in written:

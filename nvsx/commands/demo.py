@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.drill import play
+    from nvsx.app.rehearsal.drill import play
     from nvsx.catalog import Catalog
 
     played = play(

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.doctoring import diagnose, open_uis
+    from nvsx.app.checking.doctoring import diagnose, open_uis
     from nvsx.clock import RealClock
 
     clock = RealClock()

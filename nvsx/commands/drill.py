@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.drill import fitting_scenario, play, sent_lines
-    from nvsx.app.drills import remember
+    from nvsx.app.rehearsal.drill import fitting_scenario, play, sent_lines
+    from nvsx.app.rehearsal.drills import remember
     from nvsx.catalog import Catalog
     from nvsx.clock import RealClock
     from nvsx.errors import EnvironmentUnusable, Exit

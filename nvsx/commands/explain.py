@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nvsx.app.explaining import Explained
-    from nvsx.app.owncalls import ShownCall
-    from nvsx.app.past import Past
-    from nvsx.ledger import DecisionRow
+    from nvsx.app.records.owncalls import ShownCall
+    from nvsx.app.records.past import Decided, Past
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
 
@@ -25,7 +24,9 @@ CloudEvent of the exporter, or what PagerDuty, Alertmanager, Grafana, Opsgenie, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "event", metavar="WHAT", help="a run's id, a node, an alias or `last`; or EVENT.json, or - for standard input"
+        "event",
+        metavar="WHAT",
+        help="a run's id, a node, an alias, a webhook source, `poll` or `last`; or EVENT.json, or - for standard input",
     )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="form (default table)")
     parser.epilog = f"{_FORMS}\n\n{parser.epilog}"
@@ -58,8 +59,8 @@ def _is_message(word: str) -> bool:
 
 
 def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.past import past
-    from nvsx.app.recorded import reader_of
+    from nvsx.app.records.past import past
+    from nvsx.app.records.recorded import reader_of
 
     reader = reader_of(settings.state_dir)
     try:
@@ -69,11 +70,11 @@ def _explain_past(args: argparse.Namespace, settings: Settings) -> int:
     if args.output == "json":
         import json
 
-        from nvsx.app.owncalls import call_data
+        from nvsx.app.records.owncalls import call_data
 
         answer = {
             "v": 1,
-            "decisions": [one._asdict() for one in found.decisions],
+            "decisions": [{**one.row._asdict(), "times": one.times, "since": one.since} for one in found.decisions],
             "runs": [one._asdict() for one in found.runs.values()],
             "evidence": [
                 {**one._asdict(), "payload": one.payload.decode("utf-8", "replace")} for one in found.evidence
@@ -101,10 +102,10 @@ _SIGNS = {
 def _drawn_past(found: Past, paint: Paint) -> Iterator[str]:
     from nvsx.cells import printable, width
 
-    for one in found.decisions:
+    for number, one in enumerate(found.decisions):
         yield from _decision(one, found, paint)
-        if len(found.decisions) == 1 or one is found.decisions[0]:
-            others = [other for other in one.considered if other[0] != one.runbook]
+        if number == 0:
+            others = [other for other in one.row.considered if other[0] != one.row.runbook]
             column = max((width(str(other[0])) for other in others), default=0)
             for name, _, reason, *_ in others:
                 yield f"    {paint(printable(f'{name:<{column}}  {reason}'), 'grey')}"
@@ -122,7 +123,7 @@ def _drawn_past(found: Past, paint: Paint) -> Iterator[str]:
 
 
 def _call(one: ShownCall, paint: Paint) -> Iterator[str]:
-    from nvsx.app.owncalls import about
+    from nvsx.app.records.owncalls import about
     from nvsx.cells import printable
     from nvsx.ledger import UNKNOWN
 
@@ -136,9 +137,10 @@ def _call(one: ShownCall, paint: Paint) -> Iterator[str]:
         yield paint(line, "yellow" if each.outcome == UNKNOWN else "grey")
 
 
-def _decision(one: DecisionRow, found: Past, paint: Paint) -> Iterator[str]:
+def _decision(decided: Decided, found: Past, paint: Paint) -> Iterator[str]:
     from nvsx.cells import printable
 
+    one = decided.row
     sign, color, word = _SIGNS.get(one.verdict, ("?", "yellow", one.verdict))
     about = f" on {printable(one.node)}" if one.node else ""
     yield f"{_stamp(one.at)}  {printable(one.source)}{about}: {printable(one.summary) or 'no summary'}"
@@ -148,6 +150,8 @@ def _decision(one: DecisionRow, found: Past, paint: Paint) -> Iterator[str]:
     runbook = f" {paint(printable(one.runbook), 'white', bold=True)}," if one.runbook else ""
     rule = f"  {paint(printable(one.rule), 'grey')}" if one.rule else ""
     yield f"  {paint(sign, color)} {word}{runbook}{which}{ended}: {printable(one.reason)}{rule}"
+    if decided.times > 1:
+        yield paint(f"    {decided.times} times since {_stamp(decided.since)}", "grey")
 
 
 def _stamp(at: float) -> str:

@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from nvsx.app.asking import asker
-    from nvsx.app.files import write_files
-    from nvsx.app.projects import invocation, project_to_write
-    from nvsx.app.scaffold import new_runbook
+    from nvsx.app.drafting.files import write_files
+    from nvsx.app.drafting.projects import invocation, project_to_write
+    from nvsx.app.drafting.scaffold import new_runbook
     from nvsx.catalog import Catalog
     from nvsx.names import check_slug
 

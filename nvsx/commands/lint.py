@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from nvsx.app.linting import Report
+    from nvsx.app.checking.linting import Report
     from nvsx.errors import Problem
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.linting import lint_project
+    from nvsx.app.checking.linting import lint_project
     from nvsx.catalog import Catalog
     from nvsx.settings import process_environment
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.drills import last_drills
+    from nvsx.app.rehearsal.drills import last_drills
     from nvsx.catalog import Catalog
 
     catalog = Catalog.for_settings(settings)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.recorded import reader_of
+    from nvsx.app.records.recorded import reader_of
     from nvsx.errors import Exit, UsageError
 
     if args.run and args.since is not None:
@@ -39,11 +39,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _one(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
-    from nvsx.app.reporting import account_of
+    from nvsx.app.records.reporting import account_of
 
     account = account_of(reader, args.run or "last")
     if args.format == "json":
-        return _as_json(account)
+        return _as_json({"run": account})
     from nvsx.reporting.story import page
 
     picture = ""
@@ -55,15 +55,16 @@ def _one(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
 
 
 def _all(reader: Reader, args: argparse.Namespace, settings: Settings) -> str:
-    from nvsx.app.statistics import runs_since
+    from nvsx.app.records.statistics import calls_since, runs_since
     from nvsx.clock import RealClock
     from nvsx.reporting.fleet import page
 
     now = RealClock().now()
-    runs = runs_since(reader, now - args.since)
+    since = now - args.since
+    runs, calls = runs_since(reader, since), calls_since(reader, settings.state_dir, since)
     if args.format == "json":
-        return _as_json(runs)
-    return _drawn(page(runs, since=now - args.since, now=now), args.format, settings)
+        return _as_json({"runs": runs, "calls": calls})
+    return _drawn(page(runs, calls, since=since, now=now), args.format, settings)
 
 
 def _drawn(page: Page, form: str, settings: Settings, picture: str = "") -> str:
@@ -82,11 +83,10 @@ def _drawn(page: Page, form: str, settings: Settings, picture: str = "") -> str:
     return text(page, cells=cells, paint=paint_for(1, settings.color, deep=settings.deep_color))
 
 
-def _as_json(value: Any) -> str:
+def _as_json(found: dict[str, Any]) -> str:
     import json
 
-    answer = {"v": 1, "run": _plain(value)} if hasattr(value, "_asdict") else {"v": 1, "runs": _plain(value)}
-    return json.dumps(answer, ensure_ascii=False, indent=2)
+    return json.dumps({"v": 1, **_plain(found)}, ensure_ascii=False, indent=2)
 
 
 def _plain(value: Any) -> Any:

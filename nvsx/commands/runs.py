@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from nvsx.app.openruns import ShownRun
-    from nvsx.app.owncalls import ShownCall
+    from nvsx.app.records.openruns import ShownRun
+    from nvsx.app.records.owncalls import ShownCall
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
 
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    from nvsx.app.openruns import shown_runs
-    from nvsx.app.owncalls import call_lines, shown_calls
+    from nvsx.app.records.openruns import shown_runs
+    from nvsx.app.records.owncalls import call_lines, shown_calls
     from nvsx.clock import RealClock
     from nvsx.errors import Exit, UsageError
     from nvsx.ledger import Ledger
@@ -101,7 +101,7 @@ def _drawn(
 def _say_json(found: Sequence[ShownRun], calls: Sequence[ShownCall]) -> None:
     import json
 
-    from nvsx.app.owncalls import call_data
+    from nvsx.app.records.owncalls import call_data
     from nvsx.terminal import say
 
     runs = [{**one.run._asdict(), "status": one.status, "unknown": list(one.unknown)} for one in found]

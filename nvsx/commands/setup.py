@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from nvsx.app.answers import Answers
-    from nvsx.app.firstfiles import Proposal
-    from nvsx.app.interview import Interview
-    from nvsx.app.page import Page
-    from nvsx.app.survey import Survey
+    from nvsx.app.wizard.answers import Answers
+    from nvsx.app.wizard.firstfiles import Proposal
+    from nvsx.app.wizard.interview import Interview
+    from nvsx.app.wizard.page import Page
+    from nvsx.app.wizard.survey import Survey
     from nvsx.settings import Settings
 
 DRILL_SPEED = 600.0
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     from pathlib import Path
 
-    from nvsx.app.answers import Answers, read_answers
-    from nvsx.app.interview import Interview, mode_for
-    from nvsx.app.page import Page
+    from nvsx.app.wizard.answers import Answers, read_answers
+    from nvsx.app.wizard.interview import Interview, mode_for
+    from nvsx.app.wizard.page import Page
     from nvsx.terminal import paint_for
 
     answers = read_answers(Path(args.answers)) if args.answers else Answers()
@@ -71,7 +71,7 @@ class _Setup:
 
     def _cluster(self) -> tuple[Survey, str]:
         """What is there, and the context where it must be kept because it is not kubectl's current one."""
-        from nvsx.app.looking import look
+        from nvsx.app.wizard.looking import look
         from nvsx.errors import Refused
 
         self.page.step(1, "cluster")
@@ -89,7 +89,7 @@ class _Setup:
 
     def _context(self) -> str:
         """Settle the context; returns kubectl's current one."""
-        from nvsx.app.looking import contexts
+        from nvsx.app.wizard.looking import contexts
 
         known, current = contexts(self.settings)
         wanted = self.settings.context or self.answers.context or current
@@ -103,7 +103,7 @@ class _Setup:
 
     def _elsewhere(self, elsewhere: Sequence[str]) -> Survey:
         """NVSentinel was not where it is expected: it is in the one other namespace that has it, or nowhere."""
-        from nvsx.app.looking import look
+        from nvsx.app.wizard.looking import look
         from nvsx.errors import EnvironmentUnusable
 
         self.page.bad(f"NVSentinel is not in the namespace {self.settings.namespace}")
@@ -117,7 +117,7 @@ class _Setup:
         return look(self.settings)[0]
 
     def _nvsentinel(self, survey: Survey) -> None:
-        from nvsx.app.fitting import chain_in_words, drain_in_words, repairs_in_words
+        from nvsx.app.wizard.fitting import chain_in_words, drain_in_words, repairs_in_words
         from nvsx.doctor.finding import count, some
 
         install = survey.install
@@ -175,8 +175,8 @@ class _Setup:
         return root
 
     def _starters(self, root: Path, survey: Survey, kept_context: str) -> tuple[str, ...]:
-        from nvsx.app.firstfiles import config_file, starter_files
-        from nvsx.app.fitting import fitted, offered
+        from nvsx.app.wizard.firstfiles import config_file, starter_files
+        from nvsx.app.wizard.fitting import fitted, offered
 
         starters = {name: fitted(name, survey) for name in offered(survey)}
         names = self._chosen([(one.name, one.title) for one in starters.values()])
@@ -202,7 +202,7 @@ class _Setup:
     # 5 of 5
 
     def _channels(self, root: Path) -> None:
-        from nvsx.app.firstfiles import CHANNELS, env_file
+        from nvsx.app.wizard.firstfiles import CHANNELS, env_file
 
         self.page.step(5, "who is told")
         values = dict(self.answers.channels)
@@ -222,7 +222,7 @@ class _Setup:
 
     def _drill(self, root: Path, names: Sequence[str]) -> int:
         """Rehearse the first runbook that is there; 1 where it did not pass."""
-        from nvsx.app.rehearsing import rehearse_quietly
+        from nvsx.app.rehearsal.rehearsing import rehearse_quietly
         from nvsx.errors import Exit
 
         there = [name for name in names if (root / f"runbooks/{name}.yaml").is_file()]
@@ -238,7 +238,7 @@ class _Setup:
         return Exit.DONE if passed else Exit.FAILED
 
     def _farewell(self, root: Path, names: Sequence[str]) -> None:
-        from nvsx.app.projects import invocation
+        from nvsx.app.drafting.projects import invocation
         from nvsx.doctor.finding import count
 
         self.page.plain()
@@ -252,12 +252,12 @@ class _Setup:
         self.page.fact(f"{nvsx} list", "the runbooks at hand", 24)
         if len(names) > 1:
             self.page.fact(f"{nvsx} drill {names[1]}", "rehearse the others, too", 24)
-        self.page.fact(f"{nvsx} serve", "start them by themselves when a fault comes", 24)
+        self.page.fact(f"{nvsx} serve --mode both", "start them by themselves when a fault comes", 24)
 
     def _agree(self, root: Path, proposals: Sequence[Proposal]) -> None:
         """Show the files, ask for leave, and write what is not there yet: all of it or nothing."""
-        from nvsx.app.files import write_files
-        from nvsx.app.firstfiles import to_write
+        from nvsx.app.drafting.files import write_files
+        from nvsx.app.wizard.firstfiles import to_write
         from nvsx.doctor.finding import count
 
         for proposal in proposals:

@@ -196,7 +196,7 @@ class Shell:
     def _last_drill(self) -> list[tuple[str, str]]:
         if not self.runbook:
             return []
-        from nvsx.app.drills import last_drill
+        from nvsx.app.rehearsal.drills import last_drill
         from nvsx.clock import RealClock
         from nvsx.durations import format_duration
 

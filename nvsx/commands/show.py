@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def _say_last_drill(settings: Settings, name: str) -> None:
     """When the runbook was last rehearsed; nothing where nobody rehearses."""
-    from nvsx.app.drills import last_drill
+    from nvsx.app.rehearsal.drills import last_drill
 
     found = last_drill(settings, name)
     if found:

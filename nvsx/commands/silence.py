@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 def _add(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.silencing import silence_from
+    from nvsx.app.records.silencing import silence_from
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
     from nvsx.ledger import Ledger
@@ -107,7 +107,7 @@ def _drawn(found: Sequence[SilenceRow], now: float, paint: Paint) -> Iterator[st
 def _remove(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.recorded import ledger_of
+    from nvsx.app.records.recorded import ledger_of
     from nvsx.clock import RealClock
     from nvsx.errors import Exit, NotFoundHere, UsageError
     from nvsx.terminal import say

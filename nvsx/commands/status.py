@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from nvsx.app.openruns import OnRecord
+    from nvsx.app.records.openruns import OnRecord
     from nvsx.app.status import HeldNode, Status
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     import asyncio
 
-    from nvsx.app.openruns import run_lines, worth_knowing
     from nvsx.app.present import look_once
+    from nvsx.app.records.openruns import run_lines, worth_knowing
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
 
@@ -116,8 +116,8 @@ def _facts(node: HeldNode) -> Iterator[str]:
 def _say_json(context: str, status: Status, record: OnRecord) -> None:
     import json
 
-    from nvsx.app.openruns import run_data
-    from nvsx.app.owncalls import call_data
+    from nvsx.app.records.openruns import run_data
+    from nvsx.app.records.owncalls import call_data
 
     answer = {
         "v": 1,

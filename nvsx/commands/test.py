@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from nvsx.app.testing import Stand, Tested, Work
+    from nvsx.app.rehearsal.testing import Stand, Tested, Work
     from nvsx.catalog import Catalog
     from nvsx.settings import Settings
     from nvsx.terminal import Paint
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     import shutil
 
     from nvsx.app.places import temporary_base
-    from nvsx.app.testing import collect
+    from nvsx.app.rehearsal.testing import collect
     from nvsx.catalog import Catalog
     from nvsx.clock import RealClock
     from nvsx.errors import Exit
@@ -78,8 +78,8 @@ def _refuse_nothing(works: Sequence[Work], catalog: Catalog, wanted: str | None)
 
 
 def _stand(settings: Settings, base: Path) -> Stand:
+    from nvsx.app.rehearsal.testing import Stand, environment_of_tests
     from nvsx.app.scripts import unpack_bundled
-    from nvsx.app.testing import Stand, environment_of_tests
     from nvsx.settings import process_environment
 
     root = settings.project or unpack_bundled(base)
@@ -88,7 +88,7 @@ def _stand(settings: Settings, base: Path) -> Stand:
 
 def _rehearsed(works: Sequence[Work], stand: Stand, jobs: int | None, report: _Table | None) -> list[Tested]:
     """The results in the order of the tests, each told as soon as its runbook's are all there."""
-    from nvsx.app.workers import processors, rehearse_all
+    from nvsx.app.rehearsal.workers import processors, rehearse_all
 
     found: dict[int, Tested] = {}
     for number, result in rehearse_all(works, stand, jobs or processors()):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nvsx.healthevents.known import Known, milliseconds
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from nvsx.health import HealthEvent
 
@@ -23,7 +25,7 @@ class Cursor(NamedTuple):
     """A position in the events by time of storage (epoch seconds). A value: keep it in a file and go on from there."""
 
     start: float  # events from before this are not asked for any more
-    seen: Mapping[str, float]  # id -> time of storage, of the events told since `start`
+    seen: Known  # the events told since `start`
 
     def advance(self, events: Iterable[HealthEvent], now: float) -> tuple[list[HealthEvent], Cursor]:
         """The events that were not told before, in their order, and the cursor after them.
@@ -40,39 +42,34 @@ class Reading:
 
     def __init__(self, cursor: Cursor) -> None:
         self.start = cursor.start
-        self.seen = dict(cursor.seen)
+        self.seen = cursor.seen.copy()
         self._most = 2 * len(self.seen) + _SPARE
 
     def fresh(self, events: Iterable[HealthEvent]) -> list[HealthEvent]:
         """Those that were not told before, in their order; they count as told from now on."""
-        found = []
-        for event in events:
-            if event.id in self.seen or event.created_time < self.start:
-                continue
-            self.seen[event.id] = event.created_time
-            found.append(event)
-        return found
+        due = (event for event in events if event.created_time >= self.start)
+        return [event for event in due if self.seen.add(event.id, event.created_time)]
 
     def newest(self, now: float) -> float:
         """The newest time of storage that is not ahead of the observer's clock; the start where nothing was seen."""
-        return max((time for time in self.seen.values() if time <= now), default=self.start)
+        newest = self.seen.newest(now)
+        return self.start if newest is None else newest
 
     def forget(self, now: float) -> None:
         """Let go of what lies behind by more than the overlap, once that is a lot: a long gap is read in one look."""
         if len(self.seen) > self._most:
-            self.start, seen = self.cursor(now)
-            self.seen = dict(seen)
+            self.start, self.seen = self.cursor(now)
             self._most = 2 * len(self.seen) + _SPARE
 
     def cursor(self, now: float) -> Cursor:
         """Where to go on from after all that was read."""
         start = max(self.start, self.newest(now) - OVERLAP_S)
-        return Cursor(start, {known: time for known, time in self.seen.items() if time >= start})
+        return Cursor(start, self.seen.since(start))
 
 
 def begin(now: float) -> Cursor:
     """The cursor of a first start: what is stored from now on, late ones included, and nothing from before."""
-    return Cursor(now, {})
+    return Cursor(now, Known())
 
 
 def between(start: float, end: float | None = None, *, after: bool = False) -> dict[str, Any]:
@@ -88,8 +85,3 @@ def at_once(time: float, last: str = "") -> dict[str, Any]:
 
 def _date(seconds: float) -> dict[str, Any]:
     return {"$date": {"$numberLong": str(milliseconds(seconds))}}
-
-
-def milliseconds(seconds: float) -> int:
-    """A time as the database keeps it."""
-    return round(seconds * 1000)

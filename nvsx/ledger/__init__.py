@@ -5,6 +5,7 @@ from __future__ import annotations
 from nvsx.ledger.ledger import Ledger
 from nvsx.ledger.reading import UNKNOWN, Reader
 from nvsx.ledger.rows import (
+    ALARM_KINDS,
     Admitted,
     Alarm,
     DecisionRow,
@@ -22,6 +23,7 @@ from nvsx.ledger.rows import (
 )
 
 __all__ = [
+    "ALARM_KINDS",
     "UNKNOWN",
     "Admitted",
     "Alarm",

@@ -10,6 +10,7 @@ from nvsx.admission import (
     BY_HAND,
     DUPLICATE,
     IGNORE,
+    POLL,
     QUEUE,
     REFUSE,
     START,
@@ -139,16 +140,24 @@ def _write_down(connection: sqlite3.Connection, case: Case, decision: Decision) 
             " WHERE id = ?",
             (occasion.time, occasion.session, incident),
         )
-    if occasion.delivery and decision.verdict != REFUSE:
+    if occasion.delivery and _is_answer(decision, occasion):
         connection.execute(
             "INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?)",
             (occasion.source, occasion.delivery, run_id, occasion.time),
         )
     written = 0
-    if _keep_evidence(connection, case, decision, run_id, incident):
+    is_known = decision.verdict == DUPLICATE and occasion.source == POLL  # a line for each sweep would bury the others
+    if not is_known and _keep_evidence(connection, case, decision, run_id, incident):
         written = _keep_decision(connection, case, decision, run_id, incident)
     joined = _joined(connection, run_id) if decision.verdict in (ATTACH, DUPLICATE) else None
     return Admitted(decision, run_id, incident, written, joined=joined)
+
+
+def _is_answer(decision: Decision, occasion: Occasion) -> bool:
+    """Whether this is the answer to the same delivery for ever. What a sender says again, because it still goes on, may
+    start a run once the silence is over or a runbook takes it; what nvsx itself reads again is no news of anything.
+    """
+    return decision.verdict != REFUSE and (decision.verdict != IGNORE or occasion.source == POLL)
 
 
 def _joined(connection: sqlite3.Connection, run_id: str) -> Joined | None:

@@ -15,11 +15,11 @@ from nvsx.config import Limits
 from nvsx.errors import NvsxError
 from nvsx.events import to_wire
 from nvsx.journal import EffectIntended, RunBegan
-from nvsx.ledger import admitting, entries, keeping, owning, ringing
-from nvsx.ledger.opening import FILE, Opened, readable
+from nvsx.ledger import admitting, entries, examining, keeping, owning, ringing
+from nvsx.ledger.opening import FILE, Opened, connect, readable
 from nvsx.ledger.reading import Reader
 from nvsx.ledger.rows import Evidence
-from nvsx.ledger.troubles import explained
+from nvsx.ledger.troubles import damaged, explained
 from nvsx.ledger.writer import Job, Writer
 from nvsx.relay import Relay
 
@@ -92,6 +92,28 @@ class Ledger(Reader):
         self._owner.release()
         super().close()
         self._opened.close()
+
+    @property
+    def seen_whole(self) -> bool:
+        """Whether all of the file was examined when it was opened."""
+        return self._opened.seen_whole
+
+    async def examine(self) -> None:
+        """Examine all of the file, in a thread: 100 MB take a second or two. Raises EnvironmentUnusable where it is
+        damaged or cannot be read.
+        """
+        try:
+            connection = connect(self._opened.path, writing=False)
+        except sqlite3.Error as error:
+            raise explained(self._opened.path, error) from error
+        with self._clock.holding():
+            looking = asyncio.ensure_future(asyncio.to_thread(_examined, connection, self._opened.path))
+            try:
+                await asyncio.shield(looking)
+            except asyncio.CancelledError:
+                connection.interrupt()
+                await asyncio.gather(looking, return_exceptions=True)
+                raise
 
     # The engine's Journal
 
@@ -325,6 +347,17 @@ class Ledger(Reader):
             if not isinstance(self._clock, RealClock):
                 return  # a story's time is read on its own loop only
             self._writer.every(BEAT_S, lambda connection: keeping.beat(connection, owner.id, self._clock.now()))
+
+
+def _examined(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        found = examining.whole(connection)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise explained(path, error) from error
+    finally:
+        connection.close()
+    if found:
+        raise damaged(path, found)
 
 
 def _settle(written: Future[Any] | asyncio.Future[Any], result: Any, failure: Exception | None) -> None:

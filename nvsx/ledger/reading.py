@@ -122,16 +122,20 @@ class Reader:
         return [rows.EvidenceRow(*row) for row in self.ask(f"{sql} ORDER BY id", run_id, incident)]
 
     def decisions(
-        self, *, run_id: str = "", node: str = "", since: float = 0.0, limit: int = 100
+        self, *, run_id: str = "", node: str = "", source: str = "", since: float = 0.0, limit: int = 100
     ) -> list[rows.DecisionRow]:
-        """Admission decisions, the newest first: of a run, of a node, or all."""
+        """Admission decisions, the newest first: of a run, of a node, of a source, or all."""
         where, values = ["at >= ?"], [since]
-        for column, value in (("run_id", run_id), ("node", node)):
+        for column, value in (("run_id", run_id), ("node", node), ("source", source)):
             if value:
                 where.append(f"{column} = ?")
                 values.append(value)  # type: ignore[arg-type]
         sql = f"SELECT {_DECISION} FROM decisions WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?"  # noqa: S608
         return [rows.DecisionRow._make((*row[:-1], self._decoded(row[-1]))) for row in self.ask(sql, *values, limit)]
+
+    def nodes(self) -> list[str]:
+        """Every node about which something was decided."""
+        return [str(row[0]) for row in self.ask("SELECT DISTINCT node FROM decisions WHERE node != '' ORDER BY node")]
 
     def events(self, run_id: str, after_seq: int = -1, limit: int = 1000) -> list[tuple[int, str]]:
         """Events of a run after a number: (number, wire line)."""
@@ -198,10 +202,22 @@ class Reader:
         found = self.ask(f"SELECT {_ALARM} FROM alarms WHERE id = ?", alarm)  # noqa: S608
         return rows.Alarm(*found[0]) if found else None
 
+    def failed_alarms(self, cluster: str) -> dict[str, float]:
+        """When a call of nvsx's own about a cluster last reached nobody, by its kind."""
+        if not self._has_alarms:
+            return {}
+        sql = "SELECT hook, key, ended FROM alarms WHERE cluster = ? AND ended != 0 AND outcome != 'ok' ORDER BY ended"
+        return {rows.alarm_kind(hook, key): ended for hook, key, ended in self.ask(sql, cluster)}
+
     def rung(self, scope: str, prefix: str = "") -> dict[str, str]:
         """Topics that begin so and for which people are called no more, each with the id of its alarm, if any."""
         found = self.ask("SELECT topic, alarm FROM rung WHERE scope = ?", scope)
         return {str(topic): str(alarm) for topic, alarm in found if str(topic).startswith(prefix)}
+
+    def heard(self, scope: str) -> dict[str, float]:
+        """The same topics, each with when it was last heard of."""
+        found = self.ask("SELECT topic, heard FROM rung WHERE scope = ?", scope)
+        return {str(topic): float(heard) for topic, heard in found}
 
     def repeat_count(self, cluster: str, node: str, since: float) -> int:
         """How many runs on a node were made since a time; drills do not count."""

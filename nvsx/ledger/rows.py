@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nvsx.model import RESOLVED_HOOK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +31,15 @@ class Evidence(NamedTuple):
     payload: bytes = b""  # raw; the first 64 KiB are kept
 
 
+ALARM_KINDS = ("blind", "circuit-breaker", "ledger", "resolved", "storm", "unhandled")
+"""What nvsx calls people for of its own accord; `resolved` is the end of any of the others."""
+
+
+def alarm_kind(hook: str, key: str) -> str:
+    """One of ALARM_KINDS: a paging key begins with what it is about."""
+    return "resolved" if hook == RESOLVED_HOOK else re.split("[@/]", key, maxsplit=1)[0]
+
+
 class Alarm(NamedTuple):
     """A hook that nvsx calls for people of its own accord, for no run. Its attempts are effects under its id."""
 
@@ -46,6 +58,11 @@ class Alarm(NamedTuple):
     owner: str = ""  # who calls it, "" while nobody does
     ended: float = 0.0
     outcome: str = ""  # of its last attempt, "" until it has ended
+
+    @property
+    def kind(self) -> str:
+        """One of ALARM_KINDS."""
+        return alarm_kind(self.hook, self.key)
 
 
 class Ring(NamedTuple):

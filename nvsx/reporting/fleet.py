@@ -17,6 +17,9 @@ OFTEN = 2
 WINDOW_S = 72 * 3600.0
 """A node with as many incidents in as long a time usually has a part that must be replaced, not reset."""
 
+MOST_CALLS = 100
+"""Calls of nvsx's own that a page lists one by one."""
+
 
 class RunFacts(NamedTuple):
     """One run for the statistics. `fault_at` is 0.0 where nobody told; `incident` tells incidents of a node apart."""
@@ -35,6 +38,19 @@ class RunFacts(NamedTuple):
     phases: tuple[Phase, ...]
     mttr_s: float | None
     incident: str
+
+
+class CallFacts(NamedTuple):
+    """One call that nvsx made of its own accord. `outcome` is "" until it has ended, `unknown` counts its attempts that
+    were cut off.
+    """
+
+    at: float
+    kind: str
+    hook: str
+    about: str
+    outcome: str
+    unknown: int = 0
 
 
 class Spread(NamedTuple):
@@ -83,18 +99,23 @@ def offenders(runs: Iterable[RunFacts]) -> tuple[Offender, ...]:
     return tuple(sorted(found, key=lambda one: (-one.most, -len(one.incidents), one.node)))
 
 
-def page(runs: Sequence[RunFacts], *, since: float, now: float, cluster: str = "") -> Page:
-    """The report over all runs since a time."""
+def page(
+    runs: Sequence[RunFacts], calls: Sequence[CallFacts] = (), *, since: float, now: float, cluster: str = ""
+) -> Page:
+    """The report over all runs, and nvsx's own calls, since a time; the oldest first."""
     worst = offenders(runs)
     failed = sum(1 for run in runs if run.ended and run.status != "pass")
+    unheard = sum(1 for call in calls if call.outcome not in ("", "ok"))
     badge = f"{counted(len(runs), 'run')}, {failed} not passed, {counted(len(worst), 'repeat offender')}"
+    if unheard:
+        badge += f", {counted(unheard, 'call')} that reached nobody"
     sections = [section for make in (_summary, _repair, _phases, _delays) if (section := make(runs)).blocks]
     return Page(
         title="Incidents and repairs",
         subtitle=f"{stamp(since)} to {stamp(now)}{f', cluster {cluster}' if cluster else ''}",
         badge=badge,
-        tone="fail" if worst or failed else "pass",
-        sections=[*sections[:1], *_offenders(worst), *sections[1:]],
+        tone="fail" if worst or failed or unheard else "pass",
+        sections=[*sections[:1], *_offenders(worst), *_calls(calls), *sections[1:]],
         footer="p50 and p90 are values that occurred: half of all, and nine of ten, were no longer. Drills do not"
         " count. All times are UTC.",
     )
@@ -188,6 +209,25 @@ def _offenders(worst: Sequence[Offender]) -> list[Section]:
             ],
         )
     ]
+
+
+def _calls(calls: Sequence[CallFacts]) -> list[Section]:
+    if not calls:
+        return []
+    by_outcome: dict[str, int] = {}
+    for call in calls:
+        by_outcome[_outcome(call)] = by_outcome.get(_outcome(call), 0) + 1
+    told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(by_outcome.items()))
+    rows = [(stamp(call.at), f"{call.hook}, {_outcome(call)}: {call.about}") for call in calls[-MOST_CALLS:]]
+    blocks: list[Block] = [Sentence(f"{counted(len(calls), 'call')}: {told}."), Facts(rows)]
+    if len(calls) > MOST_CALLS:
+        blocks.append(Sentence(f"The newest {MOST_CALLS} are listed; --format json has all of them."))
+    return [Section("Calls of nvsx's own", blocks)]
+
+
+def _outcome(call: CallFacts) -> str:
+    cut_off = f" ({counted(call.unknown, 'attempt')} unknown)" if call.unknown else ""
+    return f"{call.outcome or 'not ended'}{cut_off}"
 
 
 def _when(run: RunFacts) -> float:

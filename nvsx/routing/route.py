@@ -240,9 +240,9 @@ def _why_not(report: Report, judged: Sequence[tuple[Wants, bool, str]]) -> str:
 def _described(report: Report) -> str:
     if report.occasion != EVENT:
         return _OCCASIONS[report.occasion]
-    codes = f" code {' '.join(report.error_codes)}" if report.error_codes else ""
-    fatal = "" if report.fatal else " that is not fatal"
-    return f"{report.check or 'an alert without a check'}{codes}{fatal}"
+    codes = f"code {' '.join(report.error_codes)}" if report.error_codes else ""
+    what = f"{report.check} {codes}".strip() if report.check else f"an alert without a check{codes and ', '}{codes}"
+    return what + ("" if report.fatal else " that is not fatal")
 
 
 def _any(words: Sequence[str]) -> str:

@@ -45,11 +45,16 @@ BUILT_IN = (
     Resource("", "v1", "secrets", "Secret", True),
     Resource("", "v1", "services", "Service", True, ("svc",)),
     Resource("", "v1", "serviceaccounts", "ServiceAccount", True, ("sa",)),
+    Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, ("pvc",)),
     Resource("apps", "v1", "deployments", "Deployment", True, ("deploy",)),
     Resource("apps", "v1", "daemonsets", "DaemonSet", True, ("ds",)),
     Resource("apps", "v1", "statefulsets", "StatefulSet", True, ("sts",)),
     Resource("batch", "v1", "jobs", "Job", True),
     Resource("coordination.k8s.io", "v1", "leases", "Lease", True),
+    Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", False),
+    Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", False),
+    Resource("rbac.authorization.k8s.io", "v1", "roles", "Role", True),
+    Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", True),
     Resource(
         "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, ("crd", "crds")
     ),

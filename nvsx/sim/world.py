@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -28,7 +29,7 @@ from nvsx.sim.selectors import matcher
 from nvsx.sim.status import AlreadyExists, BadRequest, Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from nvsx.clock import Clock
     from nvsx.errors import ClusterError
@@ -134,6 +135,7 @@ class World:
         self._watches: set[Watch] = set()
         self._reactors: list[Reactor] = []
         self._drips: list[Drip] = []
+        self._trying = False
 
     # Reading
 
@@ -252,9 +254,20 @@ class World:
         before = self._find(resource, name, namespace)
         key = (before["metadata"].get("namespace", ""), name)
         self._commit(resource, key, before, None)
-        if resource.plural == "pods":
+        if resource.plural == "pods" and not self._trying:
             self.logs.drop(*key)
         return before
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Writes in this block are answered as if they were done, and nothing comes of them."""
+        chance = self._random.getstate()
+        self._trying = True
+        try:
+            yield
+        finally:
+            self._trying = False
+            self._random.setstate(chance)
 
     def token(self, length: int, alphabet: str = "0123456789abcdef") -> str:
         """A random word of this world, the same again for the same seed."""
@@ -268,6 +281,8 @@ class World:
         return copy_of(after)
 
     def _commit(self, resource: Resource, key: tuple[str, str], before: Object | None, after: Object | None) -> None:
+        if self._trying:
+            return
         self._version += 1
         held = self._objects.setdefault(resource, {})
         if after is None:

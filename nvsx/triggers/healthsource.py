@@ -7,8 +7,10 @@ events that do not cordon. Losing one of the two is `degraded`, losing both is b
 from __future__ import annotations
 
 import asyncio
+from array import array
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from heapq import merge
+from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.cluster.sight import Backoff, Sight
 from nvsx.errors import ClusterError
@@ -16,6 +18,7 @@ from nvsx.health import EXECUTE
 from nvsx.healthevents import Rejection, from_annotation, from_conditions, from_document
 from nvsx.healthevents.cursor import Cursor, Reading
 from nvsx.healthevents.ejson import identifier, moment
+from nvsx.healthevents.known import Known
 from nvsx.ports import ApiPath
 from nvsx.triggers.stored import PAGE, Page, late, onward
 
@@ -35,7 +38,6 @@ and read only where there is another number.
 
 _ORDER = {"createdAt": 1, "_id": 1}
 NODES = ApiPath("v1", "nodes")
-_Key = TypeVar("_Key")
 
 
 class Told(NamedTuple):
@@ -84,11 +86,11 @@ class HealthEventSource:
         self._on_event, self._on_rejection, self._on_state = on_event, on_rejection, on_state
         self._backoff = Backoff(rng)
         self._sight = Sight(clock, lambda: self._tell_state(self.state._replace(database=self._sight.blind)))
-        self._on_node: dict[str, frozenset[object]] = {}  # what each node shows now
-        self._from_database: dict[object, float] = {}  # what it told since the cursor's start
+        self._on_node: dict[str, frozenset[str]] = {}  # what each node shows now
+        self._from_database = Known()  # what it told since the cursor's start
         self._listed = False
         self._rejected: set[Rejection] = set()
-        self._unreadable: dict[str, float] = {}  # id -> time of storage, of documents that were rejected
+        self._unreadable = Known()  # documents that were rejected since then
 
     async def run(self) -> None:
         """Watch and poll until cancelled."""
@@ -128,8 +130,8 @@ class HealthEventSource:
             return
         finally:
             self.cursor = reading.cursor(self._clock.now())
-            self._from_database = _since(self.cursor.start, self._from_database)
-            self._unreadable = _since(self.cursor.start, self._unreadable)
+            self._from_database = self._from_database.since(self.cursor.start)
+            self._unreadable = self._unreadable.since(self.cursor.start)
         self._backoff.reset()
         self.looked = self._clock.now()
         self._sight.looked()
@@ -139,7 +141,9 @@ class HealthEventSource:
         begin, newest = reading.start, reading.newest(self._clock.now())
         if len(reading.seen) > READ_AGAIN:
             begin = newest
-            known = [*reading.seen.values(), *self._unreadable.values()]
+            known = reading.seen.stamps()
+            if self._unreadable:
+                known = array("q", merge(known, self._unreadable.stamps()))
             async for page in late(database, known, reading.start, newest):
                 await self._tell(database, page, reading)
         async for page in onward(database, begin, new_from=newest):
@@ -148,7 +152,7 @@ class HealthEventSource:
 
     async def _tell(self, database: Database, page: Page, reading: Reading) -> None:
         """Tell of those events of a page that were not told before."""
-        documents = [found for found in page.documents if not self._is_known(identifier(found.get("_id")), reading)]
+        documents = [found for found in page.documents if not self._is_known(found, reading)]
         if documents and not page.whole:
             new = [found.get("_id") for found in documents]
             documents = await database.find("", {"_id": {"$in": new}}, sort=_ORDER, limit=PAGE)
@@ -157,16 +161,18 @@ class HealthEventSource:
             if not self._shown_on_node(event):
                 self._on_event(Told(event))
             if _may_cordon(event):
-                self._from_database.update(dict.fromkeys(_keys(event), event.created_time))
+                for key in _keys(event):
+                    self._from_database.add(key, event.created_time)
 
-    def _is_known(self, id_: str | None, reading: Reading) -> bool:
-        return id_ is not None and (id_ in reading.seen or id_ in self._unreadable)
+    def _is_known(self, document: Object, reading: Reading) -> bool:
+        id_, stored = identifier(document.get("_id")), moment(document.get("createdAt")) or 0.0
+        return id_ is not None and (reading.seen.has(id_, stored) or self._unreadable.has(id_, stored))
 
     def _decoded(self, document: object) -> HealthEvent | None:
         found = from_document(document)
         if isinstance(found, Rejection):
             if found.id and isinstance(document, dict):
-                self._unreadable[found.id] = moment(document.get("createdAt")) or 0.0
+                self._unreadable.add(found.id, moment(document.get("createdAt")) or 0.0)
             self._reject(found)
             return None
         return found
@@ -186,7 +192,7 @@ class HealthEventSource:
 
     def _node_seen(self, node: Object) -> None:
         name = str((node.get("metadata") or {}).get("name", ""))
-        keys: set[object] = set()
+        keys: set[str] = set()
         before = self._on_node.get(name, frozenset())
         for found in (*from_annotation(node), *from_conditions(node)):
             if isinstance(found, Rejection):
@@ -213,18 +219,14 @@ class HealthEventSource:
         self._on_state(state)
 
 
-def _since(start: float, times: dict[_Key, float]) -> dict[_Key, float]:
-    return {key: time for key, time in times.items() if time >= start}
-
-
 def _may_cordon(event: HealthEvent) -> bool:
     """Whether a node may come to show the event: what is healthy or only stored holds no node."""
     return not event.healthy and event.strategy == EXECUTE
 
 
-def _keys(event: HealthEvent) -> frozenset[object]:
+def _keys(event: HealthEvent) -> frozenset[str]:
     """What tells that two sources mean one event: its id. A condition has none, but what it tells of its node agrees to
     the second; nodes that fail alike within one second are not one event.
     """
-    fault = (event.node, event.check, event.error_codes, int(event.generated_time))
+    fault = "\0".join((event.node, event.check, *event.error_codes, str(int(event.generated_time))))
     return frozenset([event.id] if event.id else []) | (frozenset([fault]) if event.fatal else frozenset())

@@ -62,6 +62,10 @@ class Inbox(Protocol):
         """The newest runs first, each as `nvsx runs --output json` has it."""
         ...
 
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        """The newest of nvsx's own calls first, each as `nvsx runs --output json` has it."""
+        ...
+
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         """One run with its stages and hooks, None where there is none with this id."""
         ...

@@ -262,8 +262,10 @@ class Listener:
         if given or not re.fullmatch(r"[1-9][0-9]{0,3}", limit) or unfinished not in ("0", "1", "false", "true"):
             reason = "the parameters are limit=1…9999 and unfinished=1"
             return json_answer(400, {"status": "invalid", "reason": reason})
-        runs = await self._asked(self._inbox.runs(limit=int(limit), unfinished=unfinished in ("1", "true")))
-        return json_answer(200, {"v": 1, "runs": list(runs)})
+        most, only_open = int(limit), unfinished in ("1", "true")
+        runs = await self._asked(self._inbox.runs(limit=most, unfinished=only_open))
+        calls = await self._asked(self._inbox.calls(limit=most, unfinished=only_open))
+        return json_answer(200, {"v": 1, "runs": list(runs), "calls": list(calls)})
 
     def _hear(
         self, request: Request, sender: Sender, answer: Answer, admitted: Admittance, verdict: str, reason: str,

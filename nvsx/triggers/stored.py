@@ -11,11 +11,12 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.errors import Garbled
-from nvsx.healthevents.cursor import at_once, between, milliseconds
+from nvsx.healthevents.cursor import at_once, between
 from nvsx.healthevents.ejson import identifier, moment
+from nvsx.healthevents.known import milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Sequence
 
     from nvsx.ports import Database, Object
 
@@ -67,9 +68,10 @@ async def _at_once(database: Database, time: float) -> AsyncIterator[Page]:
             raise Garbled("the last document of a page has no _id to go on from")
 
 
-async def late(database: Database, times: Iterable[float], start: float, end: float) -> AsyncIterator[Page]:
-    """Pages of the spans from `start` to `end` that hold more than is known: `times` are those of the known ones."""
-    known = sorted(map(milliseconds, times))
+async def late(database: Database, known: Sequence[int], start: float, end: float) -> AsyncIterator[Page]:
+    """Pages of the spans from `start` to `end` that hold more than is known: `known` are the times of what is, epoch
+    milliseconds, in order.
+    """
     waiting = [(milliseconds(start), milliseconds(end))]
     while waiting:
         first, last = waiting.pop()

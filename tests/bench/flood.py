@@ -187,7 +187,7 @@ async def forget(site: Site) -> None:
     ledger = Ledger.open(site.state)
     try:
         for (name,) in ledger.ask("SELECT name FROM cursors WHERE name LIKE 'serve/%'"):
-            memory = {**json.loads(ledger.cursor(name)), "start": 0.0, "seen": {}}
+            memory = {**json.loads(ledger.cursor(name)), "start": 0.0, "known": []}
             await ledger.set_cursor(name, json.dumps(memory))
     finally:
         ledger.close()

@@ -9,7 +9,8 @@ import pickle
 import sys
 from pathlib import Path
 
-from nvsx.app import looking, rehearsing
+from nvsx.app.rehearsal import rehearsing
+from nvsx.app.wizard import looking
 from nvsx.main import main
 from nvsx.terminal import prepare_streams
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.app.converting import convert_by_rules, read_source
+from nvsx.app.drafting.converting import convert_by_rules, read_source
 from nvsx.catalog import Catalog
 
 if TYPE_CHECKING:

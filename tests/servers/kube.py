@@ -75,6 +75,11 @@ class KubeServer:
         """What a process needs to find this cluster and nothing else."""
         return {"PATH": os.environ["PATH"], "HOME": str(self._directory), "KUBECONFIG": str(self.kubeconfig)}
 
+    @property
+    def admin_env(self) -> dict[str, str]:
+        """The same for who may do everything: here everybody may."""
+        return self.env
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(_PATIENCE_S), "the server does not start"

@@ -72,6 +72,11 @@ class RealKube:
     def env(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self._directory), "KUBECONFIG": str(self.kubeconfig)}
 
+    @property
+    def admin_env(self) -> dict[str, str]:
+        """That of a user who may do everything."""
+        return {**self.env, "KUBECONFIG": str(self._directory / "admin")}
+
     def __enter__(self) -> Self:
         try:
             self._start()
@@ -79,7 +84,8 @@ class RealKube:
         except BaseException:
             self.__exit__()
             raise
-        self._write_kubeconfig()
+        self._write_kubeconfig(self.kubeconfig, "nvsx", self._token)
+        self._write_kubeconfig(self._directory / "admin", "admin", self._admin)
         self.grant(READER_RULES)
         return self
 
@@ -227,19 +233,19 @@ class RealKube:
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    def _write_kubeconfig(self) -> None:
+    def _write_kubeconfig(self, path: Path, user: str, token: str) -> None:
         authority = str(self._directory / "certs" / "apiserver.crt")
         cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority": authority}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "real", "cluster": cluster}],
-            "users": [{"name": "nvsx", "user": {"token": self._token}}],
-            "contexts": [{"name": "real", "context": {"cluster": "real", "user": "nvsx"}}],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "real", "context": {"cluster": "real", "user": user}}],
             "current-context": "real",
         }
-        self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(json.dumps(config))
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(config))
 
     def _wait_served(self, spec: dict[str, Any]) -> None:
         path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
@@ -311,6 +317,10 @@ class MirroredKube(KubeServer):
     @property
     def env(self) -> dict[str, str]:
         return self._real.env
+
+    @property
+    def admin_env(self) -> dict[str, str]:
+        return self._real.admin_env
 
     @property
     def simulated_env(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nvsx.app.openruns import worth_knowing
+from nvsx.app.records.openruns import worth_knowing
 from nvsx.cluster.processes import find_marked
 from nvsx.ledger import UNKNOWN, Ledger
 from tests.trust.victim import BODY, Places, Trap, live, prepared

@@ -74,7 +74,7 @@ class Model:
             fault.reports += 1
         if fault:
             told = fault.run
-        if said.delivery and verdict != "refuse":
+        if said.delivery and verdict != "refuse" and (verdict != "ignore" or said.source == "poll"):
             self.answered.setdefault((said.source, said.delivery), told)
         if said.key and verdict in ("start", "queue", "attach") and fault:
             self.keys[said.source, said.key] = fault

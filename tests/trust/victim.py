@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.admission import START, Occasion
-from nvsx.app.recovery import take_up
+from nvsx.app.records.recovery import take_up
 from nvsx.clock import RealClock
 from nvsx.cluster.view import View
 from nvsx.engine.plan import Plan, TriggerFacts

@@ -13,7 +13,7 @@ from nvsx import __version__
 from nvsx.app.daemon.gate import GatedJournal
 from nvsx.app.daemon.runs import TRIGGER_FILE, places_of, write_trigger
 from nvsx.app.execution import guarded
-from nvsx.app.recovery import take_up_alarm
+from nvsx.app.records.recovery import take_up_alarm
 from nvsx.app.scripts import ProjectScripts
 from nvsx.cluster.processes import run_process
 from nvsx.engine.effects import SETTLED, Effect, Effects, Result
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from nvsx.app.daemon.project import Project
     from nvsx.app.daemon.runs import Ground, Tools
+    from nvsx.app.daemon.tally import Tally
     from nvsx.engine.history import History
     from nvsx.events import RunEvent
     from nvsx.ports import Journal, Sink
@@ -46,7 +47,7 @@ class Alarms:
 
     def __init__(
         self, ground: Ground, tools: Tools, rng: random.Random, project: Callable[[], Project],
-        alias: Callable[[str], str], *, scope: str,
+        alias: Callable[[str], str], *, scope: str, tally: Tally,
     ) -> None:  # fmt: skip
         self._ground = ground
         self._tools = tools
@@ -54,6 +55,8 @@ class Alarms:
         self._project = project
         self._alias = alias
         self._scope = scope
+        self._tally = tally
+        tally.calls_failed = tools.ledger.failed_alarms(ground.cluster)
         self._active: dict[str, asyncio.Task[None]] = {}
         self._last: dict[str, asyncio.Task[None] | None] = {}  # by paging key
 
@@ -106,22 +109,36 @@ class Alarms:
 
         False where that one has not ended: ask again later. Raises EnvironmentUnusable as `ring` does.
         """
+        known = self._tools.ledger.rung(self._scope, topic)
+        return topic not in known or await self._resolve(self._scope, topic, known[topic], why, "pass")
+
+    async def abandon(self, scope: str, topic: str) -> None:
+        """Nobody will see the end of a topic of another scope: tell those who were called for it, and the log, once."""
         ledger = self._tools.ledger
-        known = ledger.rung(self._scope, topic)
-        if topic not in known:
-            return True
-        news = self.news(topic, RESOLVED_HOOK, why, status="pass")
-        was = ledger.alarm(known[topic])
+        known = ledger.rung(scope, topic)
+        was = ledger.alarm(known.get(topic, ""))
+        what = was.why if was else topic
+        why = f"its end was not seen, and nvsx does not look for it any more (--mode webhook): {what}"
+        if topic in known and await self._resolve(scope, topic, known[topic], why, "cancelled") and was:
+            self._tools.log.warn(why, topic="blind")
+
+    async def _resolve(self, scope: str, topic: str, alarm: str, why: str, status: str) -> bool:
+        news = self.news(topic, RESOLVED_HOOK, why, status=status)._replace(scope=scope)
+        was = self._tools.ledger.alarm(alarm)
         if was and news.alarm:
             alike = news.alarm._replace(key=was.key, node=was.node, alias=was.alias, runbook=was.runbook)
             news = news._replace(alarm=alike)
-        rung = await ledger.resolve(news)
+        rung = await self._tools.ledger.resolve(news)
         self.start(rung.alarm)
         return rung.new
 
     def rung(self, prefix: str) -> Mapping[str, str]:
         """Topics that begin so and that people were called for, each with the id of the call ("" for none)."""
         return self._tools.ledger.rung(self._scope, prefix)
+
+    def heard(self, scope: str) -> Mapping[str, float]:
+        """Topics of a scope that people are called for no more, each with when it was last heard of, epoch seconds."""
+        return self._tools.ledger.heard(scope)
 
     def called_at(self, topic: str) -> float:
         """When people were called for a topic that goes on, epoch seconds; 0.0 if they were not."""
@@ -179,6 +196,7 @@ class Alarms:
                 if await ledger.claim_alarm(alarm):
                     result = await self._call(row)
                     await ledger.end_alarm(alarm, result.outcome)
+                    self._tally.call_ended(row.kind, result.outcome, self._tools.clock.now())
                     if result.outcome not in SETTLED:
                         self._say(f"{row.hook} ({row.script}) failed: {result.detail}; it was about: {row.why}")
 

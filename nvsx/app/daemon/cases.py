@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.admission import Occasion
+from nvsx.admission import POLL, Occasion
 from nvsx.alerts import FIRING
 from nvsx.ledger.rows import Evidence
 from nvsx.oracle.stalling import FOREVER
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nvsx.triggers.stalls import Standing
     from nvsx.triggers.storm import Storm
 
-POLL = "poll"
 BREAKER = "circuit-breaker"
 
 
@@ -84,7 +83,8 @@ def of_alert(alert: Alert, node: str, delivery: Delivery, project: Project, sigh
         issued_key=alert.issued_key, about=alert.started_time, session=sight.session, labels=sight.labels,
         anonymous=report.says_nothing, elsewhere=alert.cluster if ours and alert.cluster not in ("", ours) else "",
     )  # fmt: skip
-    summary = f"{alert.format} {alert.status}: {alert.title or _what(report)}" + (f" on {node}" if node else "")
+    title = alert.title or _what(report)
+    summary = f"{alert.format} {alert.status}: {title}" + (f" on {node}" if node and node not in title else "")
     since = alert.started_time or delivery.time
     key = alert.key
     if report.check and alert.health and alert.health.generated_time:

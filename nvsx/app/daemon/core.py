@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.admission import BY_HAND, Incident, closes
 from nvsx.app.daemon.alarms import Alarms
+from nvsx.app.daemon.checkup import Checkup
 from nvsx.app.daemon.desk import Desk
 from nvsx.app.daemon.fleet import Fleet
 from nvsx.app.daemon.intake import TRIPPED, Intake
 from nvsx.app.daemon.memory import Memory, kept, remembered
 from nvsx.app.daemon.runs import Ground, Runs, Tools
+from nvsx.app.daemon.vigil import Vigil, end_unwatched
 from nvsx.app.daemon.watch import Watch
-from nvsx.app.retention import KEEP_S, forget_old
+from nvsx.app.records.retention import KEEP_S, forget_old
 from nvsx.errors import NvsxError
 from nvsx.triggers import storm as storms
 from nvsx.triggers.healthsource import HealthEventSource
@@ -60,7 +62,8 @@ class Daemon:
         self.runs = Runs(ground, tools, lambda: self.project, lambda node: self.fleet.alias(node), self._run_ended)
         self._alarms_before = memory.alarms
         self.alarms = Alarms(
-            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name
+            ground, tools, rng, lambda: self.project, lambda node: self.fleet.alias(node), scope=self._name,
+            tally=tally,
         )  # fmt: skip
         self.desk = Desk(
             tools, self.runs, self.alarms, tally, cluster=ground.cluster, rng=rng, project=lambda: self.project,
@@ -68,7 +71,7 @@ class Daemon:
         )  # fmt: skip
         polls = options.polls
         self.fleet = Fleet(
-            tools.view, tools.clock, ground.namespace, memory.troubled,
+            tools.view, tools.clock, ground.namespace, memory.troubled, memory.left,
             on_node=lambda node: self.intake.node(node) if polls else None,
             on_left=self._left,
             on_breaker=lambda state: self.intake.breaker(state) if polls else None,
@@ -84,6 +87,8 @@ class Daemon:
             on_event=self.intake.event, on_rejection=self._unreadable, on_state=lambda state: self.watch.changed(state),
         )  # fmt: skip
         self.watch = Watch(self)
+        self.checkup = Checkup(tools, self.alarms, ground.cluster)
+        self.vigil = Vigil(ground.base, self._polling)
         self._tasks: list[asyncio.Task[None]] = []
         self._kept = ""
         self._due = asyncio.Event()
@@ -102,12 +107,18 @@ class Daemon:
     @property
     def _name(self) -> str:
         # A daemon that only listens to webhooks has not been watching: that must not count as a gap of one that polls.
-        return f"{'serve' if self.options.polls else 'webhook'}/{self.ground.cluster}"
+        return self._polling if self.options.polls else f"webhook/{self.ground.cluster}"
+
+    @property
+    def _polling(self) -> str:
+        return f"serve/{self.ground.cluster}"
 
     # Life
 
     def start(self) -> None:
         """Look at the cluster from now on."""
+        if self.options.polls:
+            self.vigil.keep()
         self.fleet.start(closely=self.options.polls)
 
     async def run(self) -> None:
@@ -117,6 +128,7 @@ class Daemon:
             self.keep_house(),
             self.watch.mind(),
             self.watch.beat(),
+            self.checkup.work(),
         ]
         if self.options.polls:
             jobs.append(self.source.run())
@@ -125,6 +137,7 @@ class Daemon:
         self._tasks = [asyncio.create_task(job) for job in jobs]
         with suppress(NvsxError):  # it is tried again while the house is kept
             await self.take_up()
+            await self._end_unwatched()
         try:
             await asyncio.gather(*self._tasks)
         finally:
@@ -155,8 +168,10 @@ class Daemon:
         await self.runs.stop()
         calls = await self.alarms.stop()
         self.fleet.close()
-        with suppress(NvsxError):
-            await self.keep()
+        self.vigil.leave()
+        if not self.options.sweeps:
+            with suppress(NvsxError):
+                await self.keep()
         tools.gate.shut = False  # the last words are the daemon's own
         if calls:
             which = f"{calls} calls of nvsx's own go" if calls > 1 else "1 call of nvsx's own goes"
@@ -204,7 +219,9 @@ class Daemon:
                     swept = now
                     await self.tidy()
                     await self.take_up()
-                    await self.keep()
+                    await self._end_unwatched()
+                    if not self.options.sweeps:  # what a later sweep remembers is newer
+                        await self.keep()
                     await asyncio.sleep(CANCELS_S)  # a thousand runs that end together are one occasion
 
     def _end_cancelled(self) -> None:
@@ -221,6 +238,18 @@ class Daemon:
                 await ledger.close_incident(row.id, now)
         await forget_old(ledger, self.ground.base / "runs", self.tools.clock, self.options.keep_s)
 
+    async def _end_unwatched(self) -> None:
+        """Where this daemon only listens, and nobody else looks: close what would stay open for ever."""
+        if not self.options.polls:
+            await end_unwatched(self.alarms, self.vigil, self._were_swept, self.tools.clock.now())
+
+    def _were_swept(self) -> bool:
+        """Whether the last who polled was a sweep; a damaged memory says nothing of that."""
+        try:
+            return remembered(self.tools.ledger.cursor(self._polling), 0.0).sweeps
+        except ValueError:
+            return True
+
     def _is_over(self, row: IncidentRow, now: float) -> bool:
         incident = Incident(row.id, row.node, row.runbook, row.run_id, row.opened, row.closed, row.session,
                             row.run_ended, min(row.news, now))  # fmt: skip
@@ -233,6 +262,11 @@ class Daemon:
         left = self.fleet.has_left(row.node, row.opened) if row.node else False
         return closes(incident, now, quarantined=False if left else None)
 
+    def _left_behind(self) -> dict[str, float]:
+        """Nodes that have left quarantine while their run goes on: it may end under another daemon."""
+        left = self.fleet.left
+        return {row.node: left[row.node] for row in self.tools.ledger.incidents() if row.node in left}
+
     async def keep(self) -> None:
         """Write down what the daemon itself must know after a restart, as soon as all that was seen is decided."""
         if not self.intake.is_settled:
@@ -241,11 +275,13 @@ class Daemon:
             Memory(
                 self.source.cursor,
                 self.fleet.to_data(),
+                self._left_behind(),
                 self.desk.storm,
                 self.desk.storm_incident,
                 self.intake.breaker_incident,
                 self.intake.standings,
                 began=self._began,
+                sweeps=self.options.sweeps,
             )
         )
         if text != self._kept:

@@ -139,9 +139,9 @@ class Desk:
         why = f"{case.evidence.summary}: {case.occasion.why}"
         return self._alarms.news(topic, "onFailure", why, node=node, payload=case.evidence.payload)
 
-    async def breaker_trips(self, case: Case) -> None:
-        """No runbook answers to the breaker: the hooks of `nvsx.yaml` are called."""
-        await self._alarms.ring(self._alarms.news(cases.BREAKER, "onFailure", case.evidence.summary))
+    async def breaker_trips(self, case: Case) -> bool:
+        """No runbook answers to the breaker: the hooks of `nvsx.yaml` are called. Whether it was news."""
+        return await self._alarms.ring(self._alarms.news(cases.BREAKER, "onFailure", case.evidence.summary))
 
     async def breaker_closes(self) -> bool:
         """Whoever was called because it had tripped is told; the next time is a new one. False: ask again later."""

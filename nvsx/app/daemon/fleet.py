@@ -40,11 +40,12 @@ class Fleet:
     """Follows nodes and breaker. `on_node` is called for every version of a node, `on_left` when one has left
     quarantine (or lost its fault, where it was never quarantined), `on_breaker` when the breaker's state is news.
 
-    `remembered` is what `to_data` gave before a restart: a node that has left since then is told of, too.
+    `remembered` is what `to_data` gave before a restart: a node that has left since then is told of, too. `left` are
+    those that had left before it.
     """
 
     def __init__(
-        self, view: View, clock: Clock, namespace: str, remembered: Mapping[str, Any], *,
+        self, view: View, clock: Clock, namespace: str, remembered: Mapping[str, Any], left: Mapping[str, float], *,
         on_node: Callable[[Object], None], on_left: Callable[[str], None], on_breaker: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._view = view
@@ -53,6 +54,8 @@ class Fleet:
         self._breaker: Object | Unseen | None = UNSEEN
         self._repairs: dict[ApiPath, Seen] = {}
         self.surroundings = 0  # grows with every change of repairs and breaker
+        self.surveyed = asyncio.Event()  # set once it is known what these are, or that this cannot be known
+        self._unanswered = {self._breaker_path, *REPAIRS}
         self._on_node, self._on_left, self._on_breaker = on_node, on_left, on_breaker
         self.nodes: Mapping[str, Object] = {}
         self.listed = False
@@ -60,7 +63,7 @@ class Fleet:
         self.blind: ClusterError | None = None
         self.breaker = ""  # CLOSED, TRIPPED, "" where there is none or it may not be read
         self.troubled = {node: Trouble(str(s), frozenset(marks)) for node, (s, marks) in remembered.items()}
-        self.left: dict[str, float] = {}  # node -> when it last left, epoch seconds
+        self.left = dict(left)  # node -> when it last left, epoch seconds
         self._subscriptions: list[Subscription] = []
         self._told = False
         self._known: KnownNodes | None = None
@@ -76,7 +79,7 @@ class Fleet:
     def _follow(self, path: ApiPath) -> Subscription:
         def seen(seen: Seen) -> None:
             self._repairs[path] = seen
-            self.surroundings += 1
+            self._has_changed(path, seen)
 
         return self._view.subscribe(path, seen, name=path.resource)
 
@@ -176,8 +179,15 @@ class Fleet:
         self.left[name] = self._clock.now()
         self._on_left(name)
 
-    def _breaker_seen(self, seen: Seen) -> None:
+    def _has_changed(self, path: ApiPath, seen: Seen) -> None:
         self.surroundings += 1
+        if seen.listed or seen.blind is not None:
+            self._unanswered.discard(path)
+            if not self._unanswered:
+                self.surveyed.set()
+
+    def _breaker_seen(self, seen: Seen) -> None:
+        self._has_changed(self._breaker_path, seen)
         if seen.blind is not None or not seen.listed:
             self._breaker = UNSEEN
             return

@@ -6,9 +6,9 @@ import platform
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
-from nvsx.admission import QUEUE, START
+from nvsx.admission import IGNORE, QUEUE, START
 from nvsx.app.daemon import cases
-from nvsx.app.daemon.records import list_of_runs, one_run
+from nvsx.app.daemon.records import list_of_calls, list_of_runs, one_run
 from nvsx.engine.plan import incident_key_of
 from nvsx.healthevents.cursor import OVERLAP_S
 from nvsx.triggers.inbox import UNKNOWN, Receipt
@@ -48,7 +48,7 @@ class Front:
         """
         await self.looked.wait()
         found = self._cases(delivery)
-        unknown = [self._unknown(case) for case in found]
+        unknown = [self._unknown(case) if delivery.format == "nvsx" else None for case in found]
         asked = [case for case, receipt in zip(found, unknown, strict=True) if receipt is None]
         answers = iter(await self._daemon.desk.decide(asked))
         return [receipt or self._receipt(case, next(answers)) for case, receipt in zip(found, unknown, strict=True)]
@@ -80,6 +80,8 @@ class Front:
             runbook, node, key = admitted.joined
         elif verdict in (START, QUEUE):
             key = incident_key_of(self._daemon.ground.cluster, node, runbook, str(case.trigger.get("incident_key", "")))
+        if verdict == IGNORE and self._unknown(case):
+            verdict = UNKNOWN
         return Receipt(verdict, admitted.decision.reason, admitted.run_id, key, runbook, node)
 
     async def readiness(self) -> str:
@@ -92,6 +94,9 @@ class Front:
 
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
         return list_of_runs(self._daemon.tools.ledger, limit=limit, unfinished=unfinished)
+
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        return list_of_calls(self._daemon.tools.ledger, limit=limit, unfinished=unfinished)
 
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         return one_run(self._daemon.tools.ledger, run_id)
@@ -111,8 +116,10 @@ class Front:
             "nvsx_runs_open": {("queued",): queued, ("running",): len(unfinished) - queued},
             "nvsx_runs_open_limit": {(): limits.max_waiting},
             "nvsx_incidents_open": {(): len(tools.ledger.incidents())},
+            "nvsx_calls_open": {(): len(tools.ledger.alarms(limit=10_000, unfinished=True))},
             "nvsx_hooks_running": {(): tools.gate.running},
             "nvsx_hooks_running_limit": {(): tools.gate.slots},
+            "nvsx_ledger_damaged": {(): float(bool(daemon.checkup.damage))},
             "nvsx_drill_last_success_timestamp_seconds": {(name,): at for name, at in self._drills().items()},
         }
         if daemon.options.polls:

@@ -1,10 +1,14 @@
-"""What the webhook heard, for the log: what was wrong is said, and what goes on being wrong is said once a minute."""
+"""What the webhook heard, for the log: what was wrong and what started nothing is said, and while that goes on once a
+minute.
+"""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
+from nvsx.admission import IGNORE, UNRELATED
+from nvsx.triggers.inbox import UNKNOWN
 from nvsx.triggers.senders import OBSERVED
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ class Hearing:
 
     def heard(self, one: Heard) -> None:
         """Say what did not go well. Whoever floods nvsx must not fill the disk with lines about it."""
-        if one.status < 300 and one.auth != OBSERVED:
+        if one.status < 300 and one.auth != OBSERVED and not _came_to_nothing(one):
             return
         key = (one.source, one.verdict, one.auth)
         now = self._clock.monotonic()
@@ -39,7 +43,7 @@ class Hearing:
         accepted = " and was accepted: observe mode" if one.auth == OBSERVED else ""
         more = f" ({kept} more like it)" if kept else ""
         text = f"{one.peer} posted to {one.source}{accepted}: {one.status} {one.verdict}: {one.reason}{more}"
-        self._log.warn(text, topic="trigger")
+        self._log.say(text, topic="trigger", level="info" if one.status < 300 and not accepted else "warning")
 
     def defect(self, error: Exception) -> None:
         """Something in nvsx failed while it answered a request: a report is written, nvsx goes on."""
@@ -50,3 +54,9 @@ class Hearing:
         self._log.say(
             f"a request could not be answered, a bug in nvsx: {type(error).__name__}: {error}{report}", level="error"
         )
+
+
+def _came_to_nothing(one: Heard) -> bool:
+    """Whether somebody raised an alarm for which nothing runs; the end of what nvsx never heard of is none."""
+    alarming = any(not part.endswith(UNRELATED) for part in one.reason.split("; "))
+    return one.verdict in (IGNORE, UNKNOWN) and alarming

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.admission import REFUSE
+from nvsx.admission import POLL, REFUSE
 from nvsx.app.daemon import cases
 from nvsx.app.daemon.desk import PASSED_OVER
 from nvsx.errors import NvsxError
@@ -103,7 +103,7 @@ class Intake:
     def event(self, told: Told) -> None:
         event = told.event
         if event.healthy or event.strategy != EXECUTE:
-            self._tally.decisions[cases.POLL, "ignore"] += 1
+            self._tally.decisions[POLL, "ignore"] += 1
             return
         key = (event.node, event.check, event.error_codes, event.fatal)
         known = self._waiting.get(key)
@@ -316,14 +316,13 @@ class Intake:
 
     async def _decide_breaker(self) -> None:
         case = cases.of_breaker(self._project(), self._clock.now())
-        self._log.say(case.evidence.summary, topic="trigger", level="error")
         if case.route.runbook:
             admitted = (await self._desk.decide([case]))[0]
             if admitted.decision.verdict == REFUSE:
                 return
             self.breaker_incident = admitted.incident
-        else:
-            await self._desk.breaker_trips(case)
+        elif await self._desk.breaker_trips(case):
+            self._log.say(case.evidence.summary, topic="trigger", level="error")
         self._tripped = False
 
     def _next_due(self) -> float:

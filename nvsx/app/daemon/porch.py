@@ -11,7 +11,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
-from nvsx.app.daemon.records import list_of_runs, one_run
+from nvsx.app.daemon.records import list_of_calls, list_of_runs, one_run
 from nvsx.errors import EnvironmentUnusable
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class Porch:
 
     async def runs(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
         return list_of_runs(self._ledger, limit=limit, unfinished=unfinished)
+
+    async def calls(self, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+        return list_of_calls(self._ledger, limit=limit, unfinished=unfinished)
 
     async def run(self, run_id: str) -> Mapping[str, object] | None:
         return one_run(self._ledger, run_id)

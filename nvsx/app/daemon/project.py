@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.configuration import load_config
+from nvsx.app.checking.configuration import load_config
 from nvsx.catalog import Catalog
 from nvsx.catalog.library import FOLDER
 from nvsx.errors import DocumentInvalid, NvsxError, Place

@@ -1,10 +1,11 @@
-"""What the webhook shows of runs, read from the ledger alone: no cluster is needed for it."""
+"""What the webhook shows of runs and nvsx's own calls, read from the ledger alone: no cluster is needed for it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nvsx.app.openruns import shown_runs
+from nvsx.app.records.openruns import shown_runs
+from nvsx.app.records.owncalls import call_data, shown_calls
 from nvsx.errors import NotFoundHere
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 def list_of_runs(ledger: Ledger, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
     """The newest runs first, each as `nvsx runs --output json` has it."""
     return _shown(ledger, ledger.runs(limit=limit, unfinished=unfinished))
+
+
+def list_of_calls(ledger: Ledger, *, limit: int, unfinished: bool) -> Sequence[Mapping[str, object]]:
+    """The newest of nvsx's own calls first, each as `nvsx runs --output json` has it."""
+    return call_data(shown_calls(ledger, ledger.directory, ledger.alarms(limit=limit, unfinished=unfinished)))
 
 
 def one_run(ledger: Ledger, run_id: str) -> Mapping[str, object] | None:

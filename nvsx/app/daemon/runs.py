@@ -11,8 +11,8 @@ from nvsx.app.daemon.gate import GatedJournal
 from nvsx.app.daemon.turns import Turns
 from nvsx.app.execution import guarded
 from nvsx.app.places import RunPlaces, make_places
-from nvsx.app.recorded import REPEATS_S
-from nvsx.app.recovery import take_up
+from nvsx.app.records.recorded import REPEATS_S
+from nvsx.app.records.recovery import take_up
 from nvsx.app.scripts import ProjectScripts
 from nvsx.catalog import read_runbook
 from nvsx.engine.plan import Plan, TriggerFacts

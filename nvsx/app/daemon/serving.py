@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.hearing import Hearing
 from nvsx.app.daemon.porch import Porch
-from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
+from nvsx.app.daemon.service import Service, alone, drills, exit_code
 from nvsx.app.signals import heeded
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
@@ -176,8 +176,7 @@ def _reload(service: Service, daemon: Daemon, listener: Listener | None) -> None
         service.log.say(f"not reloaded, the old runbooks stay: {facts}", level="error")
         return
     daemon.reload(project)
-    service.log.say(f"reloaded: {counted(len(project.runbooks), 'runbook')}")
-    service.warn_of_missing(project)
+    service.reloaded(project)
 
 
 def _listen(service: Service, porch: Porch) -> Listener:
@@ -247,6 +246,8 @@ def _tell_ready(service: Service, daemon: Daemon) -> None:
         facts.append(f"health events from {ways[service.request.events]}, every {service.request.poll_s:g} s")
         if daemon.first:
             facts.append("this is the first start: it begins now")
+    else:
+        facts.append("only what is posted starts runs (--mode both watches NVSentinel, too)")
     service.log.say(f"ready: {'; '.join(facts)}")
 
 
@@ -281,12 +282,13 @@ def _complain(service: Service, trouble: str) -> None:
 
 
 async def _look(daemon: Daemon) -> SourceState | None:
-    """One look at the nodes and one into the database; None where not even blindness came to light in time."""
+    """One look at the cluster and one into the database; None where not even blindness came to light in time."""
     source = daemon.source
     with suppress(TimeoutError):
         async with asyncio.timeout(SWEEP_PATIENCE_S), source.following():
             await daemon.fleet.looked.wait()
             await source.look()
+            await daemon.fleet.surveyed.wait()  # a sweep has no later moment to hear of a tripped breaker
             return source.state
     return None
 
@@ -320,5 +322,6 @@ async def _finish(service: Service, daemon: Daemon, signals: Signals) -> None:
 
 
 async def _all_done(daemon: Daemon) -> None:
+    await daemon.checkup.sweep()
     await daemon.runs.wait()
     await daemon.alarms.settle()

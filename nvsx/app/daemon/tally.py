@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from itertools import product
+from typing import TYPE_CHECKING, get_args
 
-from nvsx.events import Finish, Hook, StageEnd, Start
+from nvsx.events import Finish, Hook, HookOutcome, StageEnd, Start
+from nvsx.ledger import ALARM_KINDS
 from nvsx.metrics import FAMILIES, Histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvsx.events import RunEvent
     from nvsx.metrics import Figures
 
@@ -16,13 +20,15 @@ _STAGES = "nvsx_stage_duration_seconds"
 
 
 class Tally:
-    """Runs by outcome, stage durations, hooks by outcome; and what was reported, by decision."""
+    """Runs by outcome, stage durations, hooks by outcome; what was reported, by decision; and nvsx's own calls."""
 
     def __init__(self) -> None:
         self.decisions: Counter[tuple[str, ...]] = Counter()  # (source, verdict)
         self.unreadable = 0
         self.runs: Counter[tuple[str, ...]] = Counter()  # (runbook, status)
-        self._hooks: Counter[tuple[str, ...]] = Counter()  # (role, outcome)
+        self.calls = _noughts(ALARM_KINDS)  # (kind, outcome)
+        self.calls_failed: Mapping[str, float] = {}  # kind -> when one last reached nobody, epoch seconds
+        self._hooks = _noughts(("action", "hook"))  # (role, outcome)
         self._stages: dict[tuple[str, ...], Histogram] = {}
         self._runbooks: dict[str, str] = {}  # of the runs that go on
 
@@ -40,12 +46,25 @@ class Tally:
 
     def close(self) -> None: ...
 
+    def call_ended(self, kind: str, outcome: str, now: float) -> None:
+        """A call of nvsx's own has ended."""
+        self.calls[kind, outcome] += 1
+        if outcome != "ok":
+            self.calls_failed = {**self.calls_failed, kind: now}
+
     def figures(self) -> Figures:
         """What was counted so far."""
         return {
             "nvsx_runs_total": {**self.runs},
             _STAGES: {**self._stages},
             "nvsx_hooks_total": {**self._hooks},
+            "nvsx_calls_total": {**self.calls},
+            "nvsx_call_last_failure_timestamp_seconds": {(kind,): at for kind, at in self.calls_failed.items()},
             "nvsx_admissions_total": {**self.decisions},
             "nvsx_events_unreadable_total": {(): self.unreadable},
         }
+
+
+def _noughts(kinds: tuple[str, ...]) -> Counter[tuple[str, ...]]:
+    """Counts by kind and outcome, there from the start: Prometheus sees no rise in a series that begins at 1."""
+    return Counter(dict.fromkeys(product(kinds, get_args(HookOutcome)), 0))

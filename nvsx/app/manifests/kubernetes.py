@@ -26,9 +26,11 @@ _HEAD = """\
 #   RUN apt-get update && apt-get install -y --no-install-recommends bash curl && rm -rf /var/lib/apt/lists/*
 #   COPY --from=registry.k8s.io/kubectl:v1.33.0 /bin/kubectl /usr/local/bin/kubectl
 #   COPY --chmod=0755 nvsx.pyz /usr/local/bin/nvsx.pyz
-#   COPY . /srv/nvsx
+#   COPY runbooks /srv/nvsx/runbooks
+#   COPY scripts /srv/nvsx/scripts
 #
-# Secrets come by reference, and are yours to make:
+# and nvsx.yaml where there is one, but not nvsx.env. Secrets come by reference, and are yours to make as soon as the
+# namespace is there; the pod waits for the first of them:
 #
 #   kubectl -n nvsx create secret generic nvsx-webhook --from-file=token=webhook-token
 #   kubectl -n nvsx create secret generic nvsx-hooks --from-literal=SLACK_WEBHOOK_URL=…

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from nvsx.sim import discovery
@@ -26,10 +27,21 @@ _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete
 async def write(world: World, request: HttpRequest) -> Answer:
     """Do it, after the reaction chain had its say."""
     target = discovery.target(world, request.target)
-    if target.query.get("dryRun"):
-        raise NotSimulated("the simulator's API server does not do dry runs")
+    trial = _is_trial(target, request)
     await world.consult(target.request(_VERBS[request.method]))
-    return _WRITES[request.method](world, target, request)
+    with world.trying() if trial else nullcontext():
+        return _WRITES[request.method](world, target, request)
+
+
+def _is_trial(target: discovery.Target, request: HttpRequest) -> bool:
+    """Whether it is a dry run: the query says so, for a deletion the options in its body."""
+    asked = [target.query["dryRun"]] if target.query.get("dryRun") else []
+    if request.method == "DELETE" and request.body:
+        options = _document(request)
+        asked += options.get("dryRun") or [] if isinstance(options, dict) else []
+    if any(word != "All" for word in asked):
+        raise BadRequest(f'Invalid value: "{asked[0]}": dryRun must be "All"')
+    return bool(asked)
 
 
 def _document(request: HttpRequest) -> Any:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvsx import assets
-from nvsx.app.files import SCRIPT, File, write_files
-from nvsx.app.linting import lint_project
-from nvsx.app.scaffold import scripts_needed
+from nvsx.app.checking.linting import lint_project
+from nvsx.app.drafting.files import SCRIPT, File, write_files
+from nvsx.app.drafting.scaffold import scripts_needed
 from nvsx.catalog import Catalog
 from nvsx.catalog.library import FOLDER, SUFFIX
 from nvsx.conversion.draft import FEWEST_HOOKS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nvsx.app.drill import fitting_scenario, play
-from nvsx.app.drills import remember
+from nvsx.app.rehearsal.drill import fitting_scenario, play
+from nvsx.app.rehearsal.drills import remember
 from nvsx.catalog import Catalog
 from nvsx.cells import printable
 from nvsx.clock import RealClock

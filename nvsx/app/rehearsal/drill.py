@@ -8,9 +8,9 @@ import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nvsx.app.places import temporary_base
-from nvsx.app.recorded import open_ledger
+from nvsx.app.records.recorded import open_ledger
+from nvsx.app.rehearsal.simulation import Rehearsal, rehearse
 from nvsx.app.scripts import ProjectScripts, unpack_bundled
-from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.cells import clip, printable
 from nvsx.clock import RealClock, SimulatedClock
 from nvsx.routing.route import Report, route
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nvsx.app.simulation import Rehearsed
+    from nvsx.app.rehearsal.simulation import Rehearsed
     from nvsx.messages import Message
     from nvsx.model import Runbook
     from nvsx.ports import Sink

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nvsx.app.recorded import user
+from nvsx.app.records.recorded import user
 from nvsx.config import Silence
 from nvsx.durations import parse_duration
 from nvsx.errors import UsageError

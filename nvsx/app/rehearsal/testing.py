@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nvsx.app.rehearsal.simulation import Rehearsal, rehearse
 from nvsx.app.scripts import ProjectScripts
-from nvsx.app.simulation import Rehearsal, rehearse
 from nvsx.catalog.library import FOLDER, SUFFIX
 from nvsx.catalog.schemas import schema_of_tests
 from nvsx.clock import RealClock, SimulatedClock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.owncalls import ORPHANED, call_lines, calls_worth_knowing
-from nvsx.app.recorded import dead_owners
+from nvsx.app.records.owncalls import ORPHANED, call_lines, calls_worth_knowing
+from nvsx.app.records.recorded import dead_owners
 from nvsx.cells import printable
 from nvsx.durations import format_duration
 from nvsx.errors import NvsxError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from nvsx.app.owncalls import ShownCall
+    from nvsx.app.records.owncalls import ShownCall
     from nvsx.ledger import Reader, RunRow
     from nvsx.terminal import Paint
 

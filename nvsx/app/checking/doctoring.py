@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from nvsx.app.drills import last_drill
-from nvsx.app.linting import lint_project
+from nvsx.app.checking.linting import lint_project
 from nvsx.app.live import DEFAULT_PATH, shown_commands
+from nvsx.app.rehearsal.drills import last_drill
 from nvsx.app.scripts import unpack_bundled
 from nvsx.catalog import Catalog
 from nvsx.cluster.context import pin_context

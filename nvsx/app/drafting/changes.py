@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from nvsx.app.files import File
+    from nvsx.app.drafting.files import File
 
 
 class Changes(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.app.files import SCRIPT, File
-from nvsx.app.hookstubs import hook_stub
-from nvsx.app.starters import free_nickname, nicknames, shipped, starter_for
+from nvsx.app.drafting.files import SCRIPT, File
+from nvsx.app.drafting.hookstubs import hook_stub
+from nvsx.app.drafting.starters import free_nickname, nicknames, shipped, starter_for
 from nvsx.catalog import read_runbook
 from nvsx.catalog.library import FOLDER, SUFFIX
 from nvsx.errors import DocumentInvalid, NvsxError, Refused, UsageError

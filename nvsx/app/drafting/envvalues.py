@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nvsx.app.files import PRIVATE, File
+from nvsx.app.drafting.files import PRIVATE, File
 from nvsx.envfile import parse_env
 from nvsx.errors import EnvironmentUnusable
 from nvsx.settings import ENV_FILE

@@ -9,12 +9,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
 from typing import TYPE_CHECKING, Any
 
-from nvsx.app.testing import Tested, rehearse_case
+from nvsx.app.rehearsal.testing import Tested, rehearse_case
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from nvsx.app.testing import Stand, Work
+    from nvsx.app.rehearsal.testing import Stand, Work
 
 _GRACE_S = 10.0
 

@@ -1,16 +1,18 @@
-"""Runs of a time as the statistics want them, from the ledger."""
+"""Runs of a time, and nvsx's own calls, as the statistics want them, from the ledger."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nvsx.app.reporting import fault_of, readings_of
-from nvsx.reporting.fleet import RunFacts
+from nvsx.app.records.owncalls import about, shown_calls
+from nvsx.app.records.reporting import fault_of, readings_of
+from nvsx.reporting.fleet import CallFacts, RunFacts
 from nvsx.watches.clockwork import TOTAL, instants, phases
 from nvsx.watches.moments import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nvsx.ledger import Reader, RunRow
 
@@ -22,6 +24,15 @@ def runs_since(reader: Reader, since: float) -> tuple[RunFacts, ...]:
     facts = reader.facts(since)
     rows = reader.runs(limit=_MOST, since=since)
     return tuple(_facts(row, facts.get(row.id, {})) for row in reversed(rows) if not row.drill)
+
+
+def calls_since(reader: Reader, directory: Path, since: float) -> tuple[CallFacts, ...]:
+    """Every call that nvsx made of its own accord since a time (epoch seconds), the oldest first."""
+    shown = shown_calls(reader, directory, reader.alarms(limit=_MOST, since=since)[::-1])
+    return tuple(
+        CallFacts(one.alarm.at, one.alarm.kind, one.alarm.hook, about(one.alarm), one.alarm.outcome, len(one.unknown))
+        for one in shown
+    )
 
 
 def _facts(row: RunRow, facts: Mapping[str, Any]) -> RunFacts:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.drafts import problems_of
-from nvsx.app.hookstubs import hook_stub
-from nvsx.app.scaffold import FLAGSHIP, title_of
-from nvsx.app.starters import free_nickname, nicknames, shipped
+from nvsx.app.drafting.drafts import problems_of
+from nvsx.app.drafting.hookstubs import hook_stub
+from nvsx.app.drafting.scaffold import FLAGSHIP, title_of
+from nvsx.app.drafting.starters import free_nickname, nicknames, shipped
 from nvsx.conversion.draft import Draft, draft_by_rules, fault_of
 from nvsx.conversion.markdown import read_page
 from nvsx.conversion.report import account_for, untold
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from nvsx.app.prompting import Asks
+    from nvsx.app.drafting.prompting import Asks
     from nvsx.catalog import Catalog
     from nvsx.conversion.secrets import Redacted
     from nvsx.conversion.sorting import Sorted
@@ -107,7 +107,7 @@ def convert_by_claude(
 
     `ask` puts a question and gives the answer's data (None where it is none) and its text; `tell` says what goes on.
     """
-    from nvsx.app.prompting import complaint, draft_from, question
+    from nvsx.app.drafting.prompting import complaint, draft_from, question
 
     words = question(source.page, source.redacted.text, source.name, tuple(source.redacted.values))
     for count in range(1, REPAIR_ROUNDS + 2):

@@ -6,8 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nvsx.app.files import SCRIPT, File
-from nvsx.app.starters import shipped
+from nvsx.app.drafting.files import SCRIPT, File
+from nvsx.app.drafting.starters import shipped
 from nvsx.catalog.library import FOLDER
 from nvsx.doctor.install import CHAIN, REMEDIATION
 from nvsx.runbook.faults import FAULTS, Site, starter
@@ -16,7 +16,7 @@ from nvsx.runbook.writing import REMARKS, runbook_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nvsx.app.survey import Survey
+    from nvsx.app.wizard.survey import Survey
 
 LAST_RESORT = "unhandled-fault"
 FITTED = "Fitted by nvsx setup to"

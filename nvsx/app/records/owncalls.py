@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.recorded import dead_owners
+from nvsx.app.records.recorded import dead_owners
 from nvsx.cells import printable
 from nvsx.durations import format_duration
 from nvsx.ledger import UNKNOWN
@@ -86,6 +86,7 @@ def call_data(calls: Sequence[ShownCall]) -> list[dict[str, object]]:
     return [
         {
             **{name: value for name, value in one.alarm._asdict().items() if name != "payload"},
+            "kind": one.alarm.kind,
             "status": one.status,
             "unknown": list(one.unknown),
             "attempts": [{name: getattr(each, name) for name in kept} for each in one.attempts],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from nvsx.app.configuration import load_config
-from nvsx.app.shellcheck import check_scripts
+from nvsx.app.checking.configuration import load_config
+from nvsx.app.checking.shellcheck import check_scripts
 from nvsx.catalog.library import FOLDER
 from nvsx.errors import DocumentInvalid, NvsxError, Place
 from nvsx.hookvariables import VARIABLES

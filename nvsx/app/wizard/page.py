@@ -10,7 +10,7 @@ from nvsx.terminal import is_terminal, say, size
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nvsx.app.firstfiles import Proposal
+    from nvsx.app.wizard.firstfiles import Proposal
     from nvsx.terminal import Paint
 
 STEPS = 5
@@ -60,7 +60,7 @@ class Page:
 
     def proposal(self, proposal: Proposal) -> None:
         """A file with what is particular about it: what was fitted, or the whole where it is all particular."""
-        from nvsx.app.firstfiles import masked
+        from nvsx.app.wizard.firstfiles import masked
 
         sign, color, word = _STATES[proposal.state]
         facts = [
@@ -86,7 +86,7 @@ class Page:
 
     def whole(self, proposal: Proposal) -> None:
         """A file from its first line to its last."""
-        from nvsx.app.firstfiles import masked
+        from nvsx.app.wizard.firstfiles import masked
 
         self.plain()
         say(self._paint(f"  {proposal.file.path}", bold=True))

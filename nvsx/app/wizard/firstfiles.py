@@ -7,8 +7,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nvsx.app.files import PRIVATE, File
-from nvsx.app.fitting import FITTED, scripts_of
+from nvsx.app.drafting.files import PRIVATE, File
+from nvsx.app.wizard.fitting import FITTED, scripts_of
 from nvsx.runbook.emit import inline
 from nvsx.settings import CONFIG_FILE, DEFAULT_NAMESPACE, ENV_FILE
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from nvsx.app.fitting import Starter
+    from nvsx.app.wizard.fitting import Starter
 
 GROUP_READABLE = 0o640
 State = Literal["new", "same", "kept"]

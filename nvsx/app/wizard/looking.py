@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nvsx.app.doctoring import ground_for
+from nvsx.app.checking.doctoring import ground_for
 from nvsx.app.live import shown_commands
-from nvsx.app.survey import Survey, find_namespaces, survey
+from nvsx.app.wizard.survey import Survey, find_namespaces, survey
 from nvsx.clock import RealClock
 from nvsx.cluster.context import known_contexts
 from nvsx.errors import ClusterError

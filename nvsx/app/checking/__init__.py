@@ -1,0 +1,1 @@
+"""What can be said of a project and a machine before anything runs."""

@@ -1,0 +1,1 @@
+"""New runbooks: drafts made from a page or a starter, and how they get into a project."""

@@ -1,0 +1,1 @@
+"""Runs on the simulated cluster: demo, drills, and the tests of runbooks."""
