@@ -83,6 +83,8 @@ def answer(memory: Remembered, silences: tuple[Silence, ...] = (), *, stopping: 
         (Remembered(ENDED), {}, ATTACH),
         (Remembered(ENDED), {"session": "s1"}, ATTACH),
         (Remembered(ENDED), {"session": "s2"}, START),
+        # what a sender told without a quarantine is told again by the quarantine that it led to
+        (Remembered(ENDED._replace(session="")), {"session": "s2"}, ATTACH),
         (Remembered(CLOSED), {}, START),
         # replayed history starts nothing
         (Remembered(CLOSED), {"about": 9_550.0}, ATTACH),

@@ -86,8 +86,6 @@ class Writer:
 
     def close(self) -> None:
         with self._changed:
-            if self._closing:
-                return
             self._closing = True
             self._changed.notify()
         if self._thread is not None:
