@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvsx.app.daemon import checkup
@@ -101,6 +101,7 @@ def test_a_small_ledger_is_seen_whole(tmp_path: Path) -> None:
         Ledger.open(tmp_path)
 
 
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_a_large_ledger_is_told_sooner_or_later_or_hides_nothing(place: float, bit: int) -> None:
     """At once where runs rest on it, else by the checkup. The threshold is lowered, not the file made large."""
