@@ -43,6 +43,7 @@ class Crowd:
         if what == "enter":
             self.tasks[self._count] = asyncio.create_task(self._enter(self._count))
             self._count += 1
+            await turns(1)  # it stands in line
         elif what == "leave" and self.inside:
             leaver = self._rng.choice(self.inside)
             self.gate.leave((str(leaver), "", 1))
@@ -50,6 +51,7 @@ class Crowd:
         elif what == "cancel" and self.waiting:
             self.tasks.pop(self._rng.choice(self.waiting)).cancel()
         elif what == "resize":
+            await turns(3)  # who was let in before is inside
             self.gate.resize(how)
             self.most = max(how, len(self.inside))
         elif what == "turn":
