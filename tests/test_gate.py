@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvsx.app.daemon.gate import Gate
@@ -67,7 +67,11 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
+LET_IN_AND_CANCELLED = [("enter", 0), ("enter", 0), ("leave", 0), ("cancel", 0)]
+
+
 @settings(deadline=None)
+@example(1, LET_IN_AND_CANCELLED, 0)
 @given(st.integers(1, 5), steps, st.integers(0, 1000))
 def test_no_slot_is_lost_and_nobody_is_overtaken(slots: int, found: list[tuple[str, int]], seed: int) -> None:
     async def story() -> None:
