@@ -23,7 +23,7 @@ from nvsx.ledger import Ledger, examining, opening
 from nvsx.ledger.opening import FILE, LOCK, WHOLLY_EXAMINED
 from tests.daemon_story import QUICK, Place, runbooks
 from tests.story import T0
-from tests.test_ledger import made
+from tests.test_ledger import made, spoil_page
 
 if TYPE_CHECKING:
     from nvsx.app.daemon.core import Daemon
@@ -87,6 +87,27 @@ def test_a_run_that_a_flipped_byte_hides_in_a_large_ledger_is_not_hidden_in_sile
     spoil(file, "runs_open", b"20260101-000000-0007")
     assert hidden(file) == 1
     with pytest.raises(EnvironmentUnusable, match=r"is damaged: .*runs_open"):
+        Ledger.open(tmp_path)
+
+
+def test_an_older_sqlite_looks_at_all_of_it_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a table's name for no name at all, and would examine the whole file once for each table."""
+    monkeypatch.setattr(examining, "_ONE_TABLE", (99,))
+    monkeypatch.setattr(opening, "WHOLLY_EXAMINED", 0)
+    asked: list[str] = []
+    connect = opening.connect
+
+    def traced(path: Path, *, writing: bool = True) -> sqlite3.Connection:
+        connection = connect(path, writing=writing)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    file = made(tmp_path, 20)
+    monkeypatch.setattr(opening, "connect", traced)
+    Ledger.open(tmp_path).close()
+    assert [one for one in asked if "check" in one] == ["PRAGMA quick_check(1)"]
+    spoil_page(file)
+    with pytest.raises(EnvironmentUnusable, match="is damaged"):
         Ledger.open(tmp_path)
 
 
@@ -190,6 +211,9 @@ def test_it_is_examined_at_the_start_and_every_day(story_place: Place, monkeypat
             await daemon.tools.ledger.set_cursor(NAME, str(T0 + 9 * day))
             await daemon.checkup.sweep()
             assert looked == [0, 1, 2, 2], "the clock was set back"
+            await daemon.tools.ledger.set_cursor(NAME, "nonsense")
+            await daemon.checkup.sweep()
+            assert looked == [0, 1, 2, 2, 2]
 
     place.play(story)
 
