@@ -664,6 +664,25 @@ def test_a_hook_waits_for_a_ledger_that_cannot_be_written_and_is_run_once(tmp_pa
     assert place.verdicts() == ["PASSED"]
 
 
+def test_a_hook_that_can_leave_no_outputs_is_run_all_the_same(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(60)
+            [run_dir] = (tmp_path / "state/runs").iterdir()
+            run_dir.rename(tmp_path / "elsewhere")
+            place.state("gpu-1", "drain-succeeded")
+            await asyncio.sleep(60)
+
+    assert place.play(story).started() == ["page.sh gpu-1", "drained.sh gpu-1"]
+    assert place.env("drained.sh")["NVSX_OUTPUT"] == os.devnull
+    assert place.verdicts() == ["PASSED"]
+
+
 def test_a_storm_grows_though_its_list_cannot_be_written(tmp_path: Path) -> None:
     place = Place(tmp_path, runbooks(xid=QUICK, storm=STORM), config=Config(limits=Limits(storm_nodes=2)))
     nodes = [f"gpu-{number}" for number in range(5)]

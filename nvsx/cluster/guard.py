@@ -112,7 +112,7 @@ class Guard:
             return self._last
         try:
             handle = os.open(self._log, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._last
         with os.fdopen(handle, encoding="utf-8", errors="replace") as log:
             calls = [tuple(line.rstrip("\n").split("\t")) for line in log]
