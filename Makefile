@@ -42,8 +42,8 @@ types: $(VENV)/ready
 bench: $(VENV)/ready nvsx.pyz
 	@$(BIN)/python -m tests.bench
 
-# Kill sweeps, deliveries, hardships, stories and mutants as figures: for a night. NAMES=kills COUNT=1000 is a part of it,
-# SEED repeats one.
+# Kill sweeps, deliveries, hardships, stories, mutants and an hour's soak as figures: for a night. NAMES=kills COUNT=1000 is
+# a part of it, SEED repeats one. A day's soak: python -m tests.trust soak --hours 24
 trust: $(VENV)/ready nvsx.pyz
 	@mkdir -p build
 	$(BIN)/python -m tests.trust $(NAMES) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) >build/trust.json

@@ -364,6 +364,14 @@ def test_so_many_hooks_at_once_and_no_more(tmp_path: Path) -> None:
             await asyncio.sleep(4)
             assert len(place.processes) == 3
             assert daemon.tools.gate.running == 3
+            daemon.tools.gate.resize(5)
+            await asyncio.sleep(1)
+            assert daemon.tools.gate.running == 5
+            daemon.tools.gate.resize(1)
+            await asyncio.sleep(7)
+            assert daemon.tools.gate.running == 2, "those that began later"
+            await asyncio.sleep(5)
+            assert daemon.tools.gate.running == 1
             await asyncio.sleep(60)
 
     place.play(story)

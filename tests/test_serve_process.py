@@ -119,7 +119,39 @@ def test_sighup_reloads_and_refuses_a_broken_set(site: Site) -> None:
     (site.root / "runbooks/second.yaml").write_text(whole.replace("name: xid", "name: second"))
     daemon.send_signal(signal.SIGHUP)
     wait_for(lambda: "reloaded: 2 runbooks" in site.said(), "reloaded")
+    assert "at once" not in site.said()
+    (site.root / "nvsx.yaml").write_text("limits: {maxHooks: 1}\n")
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded: 2 runbooks; 1 hook at once" in site.said(), "fewer at once")
     assert stop(daemon) == 0
+    daemon = site.poll("--max-hooks", "5")
+    (site.root / "nvsx.yaml").write_text("limits: {maxHooks: 2}\n")
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: site.said().count("reloaded: 2 runbooks") == 3, "reloaded")
+    assert "2 hooks at once" not in site.said(), "the flag comes first"
+    assert stop(daemon) == 0
+
+
+def test_who_only_listens_says_what_it_will_never_do(site: Site) -> None:
+    file = site.root / "runbooks/xid.yaml"
+    stuck = file.read_text().replace("name: xid", "name: stuck").replace("trigger: {", "trigger: {stalled: 10m, ")
+    (site.root / "runbooks/stuck.yaml").write_text(stuck)
+    never = (
+        "--mode webhook only listens: it never starts stuck (trigger.stalled), never calls onBlind of nvsx.yaml;"
+        " --mode both also watches the nodes"
+    )
+    (site.root / "nvsx.yaml").write_text("hooks: {onBlind: hooks/note.sh}\n")
+    assert stop(site.poll()) == 0
+    assert "only listens" not in site.said()
+    daemon = site.start("--mode", "webhook", "--port", "0", log="webhook")
+    wait_for(lambda: "ready:" in site.said("webhook"), "ready")
+    assert site.said("webhook").count(never) == 1
+    (site.root / "nvsx.yaml").unlink()
+    (site.root / "runbooks/stuck.yaml").unlink()
+    daemon.send_signal(signal.SIGHUP)
+    wait_for(lambda: "reloaded: 1 runbook" in site.said("webhook"), "reloaded")
+    assert stop(daemon) == 0
+    assert site.said("webhook").count("only listens") == 1
 
 
 def test_sigkill_loses_nothing_and_repeats_nothing_that_ended(site: Site) -> None:

@@ -16,8 +16,10 @@ PORTS = range(65536)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--mode", choices=("webhook", "poll", "both"), default="webhook", help="what starts runs (default webhook)"
-    )
+        "--mode", choices=("webhook", "poll", "both"), default="webhook",
+        help="what starts runs (default webhook, which only listens: standstills, the circuit breaker and blindness are"
+        " seen with poll and both)",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=_port, default=8080, metavar="PORT", help="port to listen at (8080)")
     parser.add_argument(
@@ -34,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adopt", action="store_true", help="at the first start, run for what is quarantined already")
     parser.add_argument("--once", action="store_true", help="for cron: one sweep, run what it finds, end")
     parser.add_argument("--grace", type=_grace, default=30.0, metavar="TIME", help="wait for hooks at the end (30s)")
-    parser.add_argument("--max-hooks", type=_count, default=0, metavar="N", help="hooks and actions at once (16)")
+    parser.add_argument(
+        "--max-hooks",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="hooks and actions at once (as in nvsx.yaml, or 16)",
+    )
     parser.add_argument(
         "--keep", type=_keep, default=90 * 86400.0, metavar="TIME", help="keep ended runs so long (90d)"
     )

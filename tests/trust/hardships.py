@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HARDSHIPS = {
-    "sources_that_lie": "kubectl kube_errors real_kubectl mongo stream blind replaced_nodes",
+    "sources_that_lie": "kubectl kube_errors real_kubectl mongo stream blind blind_run replaced_nodes",
     "disks_that_fail": "disk ledger ledger_writer trust_power",
     "hooks_that_misbehave": "hostile_processes processes output",
     "strangers_at_the_port": "signatures webhook framing httpd formats",

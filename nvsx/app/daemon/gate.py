@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ class Gate:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self.patience = Patience()
-        self._slots = asyncio.Semaphore(slots)
+        self._taken = 0  # by effects under way, and by those that were let in just now
+        self._waiting: deque[asyncio.Future[None]] = deque()  # empty whenever a slot is free
         self._under_way: set[_Effect] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -50,10 +52,13 @@ class Gate:
         return not self._under_way
 
     async def enter(self, effect: _Effect) -> None:
-        """Wait for a slot; for ever, once the gate is stopping."""
-        await self._slots.acquire()
+        """Wait for a slot, first come first served; for ever, once the gate is stopping."""
+        if self._taken < self.slots:
+            self._taken += 1
+        else:
+            await self._turn()
         if self.stopping:
-            self._slots.release()
+            self._give_back()
             await asyncio.Event().wait()
         self._under_way.add(effect)
         self._idle.clear()
@@ -62,9 +67,35 @@ class Gate:
         """Give the slot back."""
         if effect in self._under_way:
             self._under_way.remove(effect)
-            self._slots.release()
+            self._give_back()
         if not self._under_way:
             self._idle.set()
+
+    def resize(self, slots: int) -> None:
+        """Let so many at once from now on. Where they were more, those under way are not disturbed."""
+        self.slots = slots
+        self._let_in()
+
+    async def _turn(self) -> None:
+        mine = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():  # let in and cancelled in one moment
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        self._taken -= 1
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting and self._taken < self.slots:
+            first = self._waiting.popleft()
+            if not first.done():
+                self._taken += 1
+                first.set_result(None)
 
 
 class GatedJournal:

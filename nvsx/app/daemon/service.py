@@ -95,7 +95,7 @@ class Service:
         self.base = state_directory(settings)
         self.root = settings.project or unpack_bundled(self.base)
         self.project = self.load()
-        self.gate = Gate(request.max_hooks or self.project.config.limits.max_hooks)
+        self.gate = Gate(self._slots(self.project))
         self.sink = sink
         self.log = Log(GatedSink(self.gate, sink), clock)
         self.context = ""
@@ -112,7 +112,36 @@ class Service:
         """Say what this daemon works by, before anything else."""
         where = "the bundled library" if self.settings.bundled else str(self.root)
         self.log.say(f"project {where}: {counted(len(self.project.runbooks), 'runbook')}; state {self.base}")
-        self.warn_of_missing(self.project)
+        self.warn(self.project)
+
+    def reloaded(self, project: Project) -> None:
+        """Say, and do, what another project changes for the service itself."""
+        slots = self._slots(project)
+        more = f"; {counted(slots, 'hook')} at once" if slots != self.gate.slots else ""
+        self.gate.resize(slots)
+        self.log.say(f"reloaded: {counted(len(project.runbooks), 'runbook')}{more}")
+        self.warn(project)
+
+    def _slots(self, project: Project) -> int:
+        return self.request.max_hooks or project.config.limits.max_hooks
+
+    def warn(self, project: Project) -> None:
+        """Say what of a project cannot work here, before an incident does."""
+        self.warn_of_missing(project)
+        self.warn_of_unwatched(project)
+
+    def warn_of_unwatched(self, project: Project) -> None:
+        """Say what only happens where the cluster is watched, if it is not."""
+        if self.request.polls:
+            return
+        stalled = [one.name for one in project.runbooks.values() if one.trigger and one.trigger.stalled_s is not None]
+        never = [f"never starts {name} (trigger.stalled)" for name in stalled]
+        if "onBlind" in project.config.hooks:
+            never.append("never calls onBlind of nvsx.yaml")
+        if never:
+            self.log.warn(
+                f"--mode webhook only listens: it {', '.join(never)}; --mode both also watches the nodes", "environment"
+            )
 
     def warn_of_missing(self, project: Project) -> None:
         """Say which variables hooks require and lack, before an incident does."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nvsx.app.daemon.front import Front
 from nvsx.app.daemon.hearing import Hearing
 from nvsx.app.daemon.porch import Porch
-from nvsx.app.daemon.service import Service, alone, counted, drills, exit_code
+from nvsx.app.daemon.service import Service, alone, drills, exit_code
 from nvsx.app.signals import heeded
 from nvsx.errors import DocumentInvalid, Exit, NvsxError
 
@@ -176,8 +176,7 @@ def _reload(service: Service, daemon: Daemon, listener: Listener | None) -> None
         service.log.say(f"not reloaded, the old runbooks stay: {facts}", level="error")
         return
     daemon.reload(project)
-    service.log.say(f"reloaded: {counted(len(project.runbooks), 'runbook')}")
-    service.warn_of_missing(project)
+    service.reloaded(project)
 
 
 def _listen(service: Service, porch: Porch) -> Listener:
