@@ -625,6 +625,95 @@ def test_a_heartbeat_stops_while_nothing_is_seen(tmp_path: Path) -> None:
     assert not [event for event in place.events if event.run_id == "nvsx-heartbeat"], "it does not fill the log"
 
 
+def test_a_run_and_a_call_whose_directory_cannot_be_made_now_begin_as_soon_as_it_can(tmp_path: Path) -> None:
+    """A disk that takes a commit may have no room, or no inode, for a directory."""
+    place = Place(tmp_path, runbooks(xid=QUICK), config=Config(hooks={"onFailure": "failed.sh"}))
+    place.node("gpu-1", "gpu-2")
+    runs = tmp_path / "state/runs"
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            await asyncio.sleep(5)
+            runs.write_text("in the way")
+            place.break_node("gpu-1")
+            place.fault("gpu-2", check="NobodyKnows", code="1")
+            await asyncio.sleep(60)
+            assert place.started() == []
+            assert "cannot make the run's directory" in daemon.trouble
+            runs.unlink()
+            await asyncio.sleep(30)
+            assert daemon.trouble == ""
+
+    place.play(story)
+    assert sorted(place.started()) == ["failed.sh gpu-2", "page.sh gpu-1"]
+    assert place.verdicts() == ["PASSED"]
+    assert sum("cannot make" in text for text in place.said("record")) == 1
+
+
+def test_a_hook_waits_for_a_ledger_that_cannot_be_written_and_is_run_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW))
+    place.node("gpu-1")
+    ledger, elsewhere = tmp_path / "state/ledger.db", tmp_path / "state/moved.db"
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(60)
+            ledger.rename(elsewhere)
+            place.state("gpu-1", "drain-succeeded")
+            await asyncio.sleep(60)
+            assert place.started("drained.sh") == []
+            elsewhere.rename(ledger)
+            await asyncio.sleep(60)
+
+    place.play(story)
+    assert place.started() == ["page.sh gpu-1", "drained.sh gpu-1"]
+    assert place.verdicts() == ["PASSED"]
+
+
+def test_a_hook_that_can_leave_no_outputs_is_run_all_the_same(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=SLOW))
+    place.node("gpu-1")
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            place.break_node("gpu-1")
+            await asyncio.sleep(60)
+            [run_dir] = (tmp_path / "state/runs").iterdir()
+            run_dir.rename(tmp_path / "elsewhere")
+            place.state("gpu-1", "drain-succeeded")
+            await asyncio.sleep(60)
+
+    assert place.play(story).started() == ["page.sh gpu-1", "drained.sh gpu-1"]
+    assert place.env("drained.sh")["NVSX_OUTPUT"] == os.devnull
+    assert place.verdicts() == ["PASSED"]
+
+
+def test_a_storm_grows_though_its_list_cannot_be_written(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK, storm=STORM), config=Config(limits=Limits(storm_nodes=2)))
+    nodes = [f"gpu-{number}" for number in range(5)]
+    place.node(*nodes)
+
+    async def story() -> None:
+        async with place.daemon():
+            await asyncio.sleep(5)
+            for name in nodes[:3]:
+                place.break_node(name)
+            await asyncio.sleep(30)
+            [trigger] = (tmp_path / "state/runs").glob("*/trigger")
+            trigger.with_suffix(".new").mkdir()
+            place.break_node(nodes[3])
+            await asyncio.sleep(30)
+            trigger.with_suffix(".new").rmdir()
+            place.break_node(nodes[4])
+            await asyncio.sleep(30)
+            assert trigger.read_text().startswith("5 nodes:")
+
+    assert place.play(story).started() == ["storm.sh"]
+
+
 def test_a_full_disk_for_a_minute_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(tmp_path, runbooks(xid=QUICK))
     place.node("gpu-1")
@@ -723,10 +812,10 @@ def test_a_run_that_cannot_be_carried_out_is_over_and_hurts_no_other(
     place.node("gpu-1", "gpu-2")
     plan = Runs._plan
 
-    def broken(self: Runs, record: Any) -> Any:
+    def broken(self: Runs, record: Any, places: Any) -> Any:
         if record.run.node == "gpu-1":
-            raise EnvironmentUnusable("no space for its directory")
-        return plan(self, record)
+            raise EnvironmentUnusable("its record cannot be understood")
+        return plan(self, record, places)
 
     monkeypatch.setattr(Runs, "_plan", broken)
 
@@ -739,7 +828,7 @@ def test_a_run_that_cannot_be_carried_out_is_over_and_hurts_no_other(
 
     place.play(story)
     assert place.started() == ["page.sh gpu-2"]
-    assert any("was given up: no space" in text for text in place.said())
+    assert any("was given up: its record cannot be understood" in text for text in place.said())
     assert place.ledger().runs(unfinished=True) == []
 
 

@@ -387,3 +387,20 @@ def test_the_wrapper_needs_nothing_but_sh_and_kubectl(fence: Guard, tmp_path: Pa
     assert kubectl
     answer = subprocess.run([kubectl, "get"], env={"PATH": os.fspath(tmp_path)}, capture_output=True, check=False)
     assert answer.stdout == b"REACHED <get>"
+
+
+def test_where_its_directory_cannot_be_made_the_wrapper_stands_elsewhere_and_counts_no_write(tmp_path: Path) -> None:
+    """As on a full disk: a hook that pages must run, an action that nobody could count must not write."""
+    (tmp_path / "file").touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with Guard(str(tmp_path / "file/guard"), real="/bin/echo", fallbacks=[str(elsewhere)], lazy=True) as fence:
+        told = {}
+        for role in ("read", "write"):
+            path = fence.path(role, "/usr/bin:/bin")  # type: ignore[arg-type]
+            told[role] = subprocess.run(
+                ["bash", "-c", "kubectl get nodes; kubectl delete pod x"], env={"PATH": path}, capture_output=True,
+                text=True, check=False,
+            )  # fmt: skip
+    assert [one.stdout for one in told.values()] == ["get nodes\n"] * 2
+    assert "cannot be counted" in told["write"].stderr

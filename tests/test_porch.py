@@ -80,3 +80,20 @@ def test_where_the_cluster_cannot_be_reached_nobody_waits(tmp_path: Path) -> Non
             assert place.clock.monotonic() == began
 
     place.play(story)
+
+
+def test_who_cannot_tell_which_cluster_it_is_to_watch_is_blind_in_its_metrics(tmp_path: Path) -> None:
+    place = Place(tmp_path, runbooks(xid=QUICK))
+
+    async def story() -> None:
+        async with place.daemon() as daemon:
+            watching, listening = (
+                Porch(daemon.tools.ledger, daemon.tools.gate, T0, polls=polls) for polls in (True, False)
+            )
+            assert (await watching.metrics())["nvsx_blind"] == {(): 0.0}, "it has only just asked"
+            for porch in (watching, listening):
+                porch.reason = "nvsx cannot tell yet which cluster this is: connection refused"
+            assert (await watching.metrics())["nvsx_blind"] == {(): 1.0}
+            assert "nvsx_blind" not in await listening.metrics()
+
+    place.play(story)

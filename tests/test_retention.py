@@ -77,3 +77,22 @@ def test_it_is_done_once_a_day(tmp_path: Path) -> None:
 
     bastion.clock.run(story())
     assert "ended-91" in bastion.left()[0]
+
+
+def test_a_clock_that_was_ahead_for_a_while_does_not_end_it_for_years(tmp_path: Path) -> None:
+    bastion = Bastion(tmp_path, 91)
+    ahead = SimulatedClock(start=NOW + 1000 * DAY_S)
+
+    async def story() -> None:
+        await forget_old(bastion.ledger, bastion.runs, ahead, KEEP_S)
+        await bastion.fill()
+        await forget_old(bastion.ledger, bastion.runs, bastion.clock, KEEP_S)
+
+    bastion.clock.run(story())
+    assert bastion.left() == ({"open"}, {"open"})
+
+
+def test_directories_that_cannot_be_listed_are_left_to_whom_they_belong(tmp_path: Path) -> None:
+    bastion = Bastion(tmp_path)
+    bastion.runs.symlink_to(bastion.runs)  # a circle: nobody may go into it, not even root
+    bastion.clock.run(forget_old(bastion.ledger, bastion.runs, bastion.clock, KEEP_S))

@@ -30,6 +30,33 @@ def test_a_signal_is_heard_while_other_wake_ups_fill_the_pipe() -> None:
     assert asyncio.run(story())
 
 
+def test_a_signal_that_is_given_to_another_thread_wakes_a_loop_that_waits_for_nothing_else() -> None:
+    async def story() -> None:
+        over, there = threading.Event(), threading.Event()
+
+        def other() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            there.set()
+            over.wait(20)
+
+        thread = threading.Thread(target=other)
+        heard = asyncio.Event()
+        with heeded({signal.SIGTERM: heard.set}):
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # the kernel picks the other one
+            thread.start()
+            there.wait(10)
+            sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+            sender.start()
+            try:
+                await asyncio.wait_for(heard.wait(), 10)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                over.set()
+                thread.join(10)
+
+    asyncio.run(story())
+
+
 def test_what_was_there_before_is_there_again() -> None:
     def earlier(_number: int, _frame: object) -> None: ...
 

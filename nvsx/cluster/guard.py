@@ -112,7 +112,7 @@ class Guard:
             return self._last
         try:
             handle = os.open(self._log, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._last
         with os.fdopen(handle, encoding="utf-8", errors="replace") as log:
             calls = [tuple(line.rstrip("\n").split("\t")) for line in log]
@@ -120,8 +120,12 @@ class Guard:
 
     def _place(self, role: Role) -> str:
         """Put the wrapper for `role` where programs may run; a shell passes over one that may not, to the real one."""
+        trouble = f"no program can be run from {self.directory}: its file system is mounted noexec"
         if not self._places:
-            _make_private(self.directory)
+            try:
+                _make_private(self.directory)
+            except OSError as error:  # a full disk: reads need no count, and an action is refused without one
+                trouble = f"cannot make {self.directory}: {error.strerror}"
         text = wrapper(role, self.real, self._log)
         for parent in (self.directory, *self._fallbacks):
             try:
@@ -132,19 +136,13 @@ class Guard:
                 self._places[role] = place
                 return place
             shutil.rmtree(place, ignore_errors=True)
-        raise EnvironmentUnusable(
-            f"no program can be run from {self.directory}: its file system is mounted noexec",
-            hint="nvsx --state-dir DIR, on a file system without noexec",
-        )
+        raise EnvironmentUnusable(trouble, hint="nvsx --state-dir DIR, on a disk with room and without noexec")
 
 
 def _make_private(directory: str) -> None:
     """A directory that is ours alone, so that nobody else can put a kubectl of his own into it."""
-    try:
-        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = os.lstat(directory)
-    except OSError as error:
-        raise EnvironmentUnusable(f"cannot make {directory}: {error.strerror}", hint="nvsx --state-dir DIR") from error
+    Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise EnvironmentUnusable(f"{directory} belongs to somebody else", hint=f"ls -ld {shlex.quote(directory)}")
     Path(directory).chmod(0o700)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 NOT_CONFIGURED = 78
 """A hook's exit status (EX_CONFIG) for "what I need is not set"."""
+
+NOWHERE = Path(os.devnull)
 
 SETTLED: tuple[HookOutcome, ...] = ("ok", "not_configured")
 """Outcomes that another attempt cannot better; all others count as failed."""
@@ -242,10 +245,7 @@ class Effects:
         return result, final
 
     async def _start(self, effect: Effect, attempt: int, incident: Incident, moment: Moment, key: str) -> Result:
-        self._count += 1
-        output_file = Path(self._plan.run_dir) / f"output-{self._count}"
-        output_file.unlink(missing_ok=True)  # of an attempt that was cut off
-        output_file.touch(mode=0o600)
+        output_file = self._output_file()
         env = self._environment(effect, attempt, incident, moment, key, output_file)
         lines = OutputLines(masker=self._masker, expect=effect.expect)
         told = _LastLines()
@@ -271,10 +271,23 @@ class Effects:
         )
         tell(lines.end())
         outputs = read_outputs(output_file, moment.stage or "run")
-        output_file.unlink(missing_ok=True)
+        if output_file != NOWHERE:
+            output_file.unlink(missing_ok=True)
         outcome, detail = _outcome(ended.exit_code, ended.signal, timed_out=ended.timed_out, limit_s=limit_s)
         missing = tuple(text for text in effect.expect if text not in lines.found)
         return Result(outcome, ended.exit_code, detail, missing, told.text(), outputs)
+
+    def _output_file(self) -> Path:
+        """Where a process may leave its outputs. On a full disk that is nowhere: that it runs matters more."""
+        self._count += 1
+        file = Path(self._plan.run_dir) / f"output-{self._count}"
+        try:
+            file.unlink(missing_ok=True)  # of an attempt that was cut off
+            file.touch(mode=0o600)
+        except OSError as error:
+            self._teller.say(Note("record", f"what is written to NVSX_OUTPUT is lost: {error}", level="error"))
+            return NOWHERE
+        return file
 
     def _command(self, effect: Effect, env: Mapping[str, str]) -> list[str]:
         if effect.role == "prerequisite":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nvsx import __version__
@@ -118,7 +119,7 @@ class Alarms:
         known = ledger.rung(scope, topic)
         was = ledger.alarm(known.get(topic, ""))
         what = was.why if was else topic
-        why = f"its end was not seen, and nvsx does not look for it any more (--mode webhook): {what}"
+        why = f"closed, not over: nvsx only listens now (--mode webhook) and will not see the end of this: {what}"
         if topic in known and await self._resolve(scope, topic, known[topic], why, "cancelled") and was:
             self._tools.log.warn(why, topic="blind")
 
@@ -224,7 +225,7 @@ class Alarms:
                     f" same key; it was about: {row.why}"
                 )
             plan = self._plan(row)
-            write_trigger(places_of(self._ground.base, row.id).run_dir / TRIGGER_FILE, row.payload or row.why.encode())
+            await tools.gate.patience.until(partial(self._make_place, row), tools.log)
             effect = Effect("hook", row.hook, row.script, DEFAULT_HOOK_TIMEOUT_S, retry=RETRY)
             moment = Moment("", row.status, waiting_for=row.why)
             return await self._effect(plan, effect, moment, tools.sink, tools.ledger, history)
@@ -233,6 +234,10 @@ class Alarms:
         except Exception as error:  # of this call alone: it is over, and said to be
             asyncio.get_running_loop().call_exception_handler({"message": f"alarm {row.id}", "exception": error})
             return Result("failed", detail=f"{type(error).__name__}: {error}")
+
+    async def _make_place(self, row: Alarm) -> None:
+        file = places_of(self._ground.base, row.id).run_dir / TRIGGER_FILE
+        write_trigger(file, row.payload or row.why.encode())
 
     def _say(self, text: str) -> None:
         self._tools.log.say(text, level="error")
@@ -246,7 +251,7 @@ class Alarms:
             effects = Effects(
                 plan,
                 tools.clock,
-                GatedJournal(tools.gate, journal),
+                GatedJournal(tools.gate, journal, tools.log),
                 Teller(sink, tools.clock, run_id=plan.run_id, cluster=plan.cluster, first=history.next_seq),
                 tools.scripts or ProjectScripts(self._ground.root),
                 guard,

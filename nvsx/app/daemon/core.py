@@ -143,6 +143,11 @@ class Daemon:
         finally:
             await self._end_tasks()
 
+    @property
+    def trouble(self) -> str:
+        """Why something cannot be written down now, "" where all can."""
+        return self.intake.trouble or self.tools.gate.patience.trouble
+
     async def take_up(self) -> int:
         """Go on with what nobody runs: queued runs, and those whose process is gone. What a person began by hand is
         that person's to resume. And call people where a daemon died before it could.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nvsx.admission import ATTACH, QUEUE, REFUSE, START
@@ -191,7 +192,8 @@ class Desk:
         incident = next((one for one in self._tools.ledger.incidents() if one.id == self.storm_incident), None)
         file = self._runs.trigger_file(incident.run_id) if incident else None
         if file and file.exists():
-            write_trigger(file, storms.listed(self.storm).encode())
+            with suppress(OSError):  # a full disk: the next node that fails writes it anew
+                write_trigger(file, storms.listed(self.storm).encode())
 
     def _in_storm(self, case: Case) -> Case:
         if not self.storm.rages or case.occasion.node not in self.storm.nodes:

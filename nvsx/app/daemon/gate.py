@@ -7,9 +7,11 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from nvsx.app.daemon.patience import Patience
 from nvsx.journal import EffectEnded, EffectIntended
 
 if TYPE_CHECKING:
+    from nvsx.app.daemon.log import Log
     from nvsx.events import RunEvent
     from nvsx.journal import Entry
     from nvsx.ports import Journal, Sink
@@ -22,6 +24,7 @@ class Gate:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
+        self.patience = Patience()
         self._taken = 0  # by effects under way, and by those that were let in just now
         self._waiting: deque[asyncio.Future[None]] = deque()  # empty whenever a slot is free
         self._under_way: set[_Effect] = set()
@@ -96,11 +99,12 @@ class Gate:
 
 
 class GatedJournal:
-    """A run's journal behind the gate."""
+    """A run's journal behind the gate. An effect waits until its intent can be written down."""
 
-    def __init__(self, gate: Gate, journal: Journal) -> None:
+    def __init__(self, gate: Gate, journal: Journal, log: Log) -> None:
         self._gate = gate
         self._journal = journal
+        self._log = log
 
     async def append(self, entry: Entry) -> None:
         if isinstance(entry, EffectIntended):
@@ -112,12 +116,16 @@ class GatedJournal:
 
     async def _intend(self, entry: EffectIntended) -> None:
         effect = (entry.run_id, entry.key, entry.attempt)
-        await self._gate.enter(effect)
-        try:
-            await self._journal.append(entry)
-        except BaseException:
-            self._gate.leave(effect)
-            raise
+
+        async def intend() -> None:
+            await self._gate.enter(effect)
+            try:
+                await self._journal.append(entry)
+            except BaseException:
+                self._gate.leave(effect)
+                raise
+
+        await self._gate.patience.until(intend, self._log)
 
     async def _end(self, entry: EffectEnded) -> None:
         try:

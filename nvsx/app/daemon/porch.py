@@ -31,15 +31,18 @@ where it takes longer, whoever can come again is told to in good time, and nobod
 
 
 class Porch:
-    """The `Inbox` from the first moment on. `reason` says why nothing can be taken, until `lead_to` ends that."""
+    """The `Inbox` from the first moment on. `reason` says why nothing can be taken, until `lead_to` ends that. `polls`:
+    the daemon is to watch the cluster, so that it is blind as long as it cannot even tell which one that is.
+    """
 
-    def __init__(self, ledger: Ledger, gate: Gate, started: float) -> None:
+    def __init__(self, ledger: Ledger, gate: Gate, started: float, *, polls: bool = False) -> None:
         self.reason = ASKING
         self._front: Front | None = None
         self._led = asyncio.Event()
         self._ledger = ledger
         self._gate = gate
         self._started = started
+        self._polls = polls
 
     def lead_to(self, front: Front) -> None:
         """The cluster is known: the front takes everything from now on."""
@@ -85,4 +88,5 @@ class Porch:
             "nvsx_build_info": {(__version__, platform.python_version()): 1},
             "nvsx_start_time_seconds": {(): self._started},
             "nvsx_ready": {(): 0},
+            **({"nvsx_blind": {(): float(self.reason != ASKING)}} if self._polls else {}),
         }

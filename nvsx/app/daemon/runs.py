@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx import __version__
@@ -189,13 +190,14 @@ class Runs:
         tools = self._tools
         with tools.clock.holding():  # what a dead process left is looked for in a thread
             record, history = await take_up(tools.ledger, run_id)
-        plan = self._plan(record)
+        places = await tools.gate.patience.until(partial(self._make_places, record), tools.log)
+        plan = self._plan(record, places)
         with guarded(plan, lazy=True) as guard:
             run = Run(
                 plan,
                 view=tools.view,
                 clock=tools.clock,
-                journal=GatedJournal(tools.gate, tools.ledger),
+                journal=GatedJournal(tools.gate, tools.ledger, tools.log),
                 sink=tools.sink,
                 scripts=tools.scripts or ProjectScripts(self._ground.root),
                 guard=guard,
@@ -220,9 +222,16 @@ class Runs:
             asyncio.get_running_loop().call_exception_handler({"message": f"run {run_id}", "exception": error})
         return code
 
-    def _plan(self, record: RunRecord) -> Plan:
+    async def _make_places(self, record: RunRecord) -> RunPlaces:
+        """The run's directories, with what started it in them."""
+        places = places_of(self._ground.base, record.run.id)
+        file = places.run_dir / TRIGGER_FILE
+        if record.evidence and not file.exists():
+            write_trigger(file, record.evidence[0].payload)
+        return places
+
+    def _plan(self, record: RunRecord, places: RunPlaces) -> Plan:
         ground, run, trigger, told = self._ground, record.run, record.trigger, record.plan
-        places = places_of(ground.base, run.id)
         return Plan(
             runbook=self._project().prepared(self._runbook(run.runbook, record.runbook_text)),
             run_id=run.id,
@@ -241,7 +250,7 @@ class Runs:
             repeat_count=int(told.get("repeat_count") or self._repeats(run)),
             trigger=TriggerFacts(
                 source=str(trigger.get("source", "")),
-                file=self._trigger_file(places, record),
+                file=str(places.run_dir / TRIGGER_FILE) if record.evidence else "",
                 incident_key=str(trigger.get("incident_key", "")),
                 facts=trigger.get("facts") or {},
             ),
@@ -261,14 +270,6 @@ class Runs:
                 self._parsed.clear()
             self._parsed[text] = read_runbook(text, f"{name}.yaml")
         return self._parsed[text]
-
-    def _trigger_file(self, places: RunPlaces, record: RunRecord) -> str:
-        if not record.evidence:
-            return ""
-        file = places.run_dir / TRIGGER_FILE
-        if not file.exists():
-            write_trigger(file, record.evidence[0].payload)
-        return str(file)
 
     def trigger_file(self, run_id: str) -> Path:
         """Where hooks of a run find what started it."""

@@ -74,7 +74,7 @@ async def serve(service: Service) -> int:
     try:
         service.introduce()
         footing = await service.prepare()
-        porch = Porch(footing.ledger, service.gate, service.began)
+        porch = Porch(footing.ledger, service.gate, service.began, polls=service.request.polls)
         async with _open_port(service, porch) as listener:
             daemon = await _opened(service, footing, porch, signals)
             if daemon is None:  # asked to stop before the cluster could be reached for the first time

@@ -140,7 +140,7 @@ class Watch:
         """Send the sign of life, as `nvsx.yaml` has it, for as long as nvsx sees and can write down what it decides."""
         while True:
             heartbeat = self._daemon.project.config.heartbeat
-            if heartbeat and not self.blind and not self._daemon.intake.trouble and await self._send(heartbeat):
+            if heartbeat and not self.blind and not self._daemon.trouble and await self._send(heartbeat):
                 self.last_beat = self._daemon.tools.clock.now()
             await asyncio.sleep(heartbeat.every_s if heartbeat else 60.0)
 

@@ -29,7 +29,7 @@ async def forget_old(ledger: Ledger, runs: Path, clock: Clock, keep_s: float | N
         keep_s = float(told or KEEP_S)
     elif told != str(keep_s):
         await ledger.set_cursor(_KEEP, str(keep_s))
-    if now < float(ledger.cursor(_PRUNED) or 0.0) + EVERY_S:
+    if 0.0 <= now - float(ledger.cursor(_PRUNED) or 0.0) < EVERY_S:  # a time ahead of now is that of a wrong clock
         return
     await ledger.prune(now - keep_s)
     needed = frozenset(row.id for row in ledger.unfinished())
@@ -39,9 +39,11 @@ async def forget_old(ledger: Ledger, runs: Path, clock: Clock, keep_s: float | N
 
 
 def _remove(runs: Path, before: float, needed: frozenset[str]) -> None:
-    if not runs.is_dir():
-        return
-    for entry in runs.iterdir():
+    try:
+        entries = tuple(runs.iterdir())
+    except OSError:
+        return  # there are none, or they are another user's to forget
+    for entry in entries:
         try:
             old = entry.name not in needed and entry.stat().st_mtime < before
         except OSError:
