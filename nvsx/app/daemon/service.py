@@ -267,12 +267,14 @@ def alone(directory: Path, subject: str) -> Iterator[bool]:
 
     file = directory / f"sweep-{hashlib.sha256(subject.encode()).hexdigest()[:12]}.lock"
     try:
-        mode = 0o660 if directory.stat().st_mode & 0o020 else 0o600
+        facts = directory.stat()
+        mode = 0o660 if facts.st_mode & 0o020 else 0o600
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
     except OSError as error:
         raise EnvironmentUnusable(f"cannot open {file}: {error.strerror}", hint=f"ls -l {directory}") from error
     try:
-        with suppress(OSError):  # another user's has the right mode, or cannot be given it
+        with suppress(OSError):  # another user's has the right mode and group, or cannot be given them
+            os.fchown(handle, -1, facts.st_gid)
             os.fchmod(handle, mode)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
