@@ -424,7 +424,7 @@ def test_a_page_whose_end_nobody_will_see_is_closed_and_says_why(tmp_path: Path)
     assert ends.keys() == {place.env("last.sh")["NVSX_INCIDENT_KEY"], place.env("blind.sh")["NVSX_INCIDENT_KEY"]}
     told = ends[place.env("blind.sh")["NVSX_INCIDENT_KEY"]]
     assert told["NVSX_WAITING_FOR"].startswith(
-        "its end was not seen, and nvsx does not look for it any more (--mode webhook): nvsx cannot see the cluster: "
+        "closed, not over: nvsx only listens now (--mode webhook) and will not see the end of this: nvsx cannot see "
     )
     assert told["NVSX_STAGE_STATUS"] == "cancelled"
     assert told["NVSX_WAITING_FOR"] in place.said("blind")
@@ -764,7 +764,7 @@ def test_a_mode_that_was_changed_while_nvsx_was_blind_leaves_no_page_open(site: 
     assert (first.hook, second.hook, second.status) == ("onBlind", "onResolved", "cancelled")
     assert first.key == second.key
     assert second.why.endswith(first.why)
-    assert "its end was not seen, and nvsx does not look for it any more (--mode webhook)" in site.said()
+    assert "closed, not over: nvsx only listens now (--mode webhook)" in site.said()
 
 
 @needs_kubectl

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvsx.app.daemon import checkup
@@ -23,7 +23,7 @@ from nvsx.ledger import Ledger, examining, opening
 from nvsx.ledger.opening import FILE, LOCK, WHOLLY_EXAMINED
 from tests.daemon_story import QUICK, Place, runbooks
 from tests.story import T0
-from tests.test_ledger import made
+from tests.test_ledger import made, spoil_page
 
 if TYPE_CHECKING:
     from nvsx.app.daemon.core import Daemon
@@ -90,6 +90,27 @@ def test_a_run_that_a_flipped_byte_hides_in_a_large_ledger_is_not_hidden_in_sile
         Ledger.open(tmp_path)
 
 
+def test_an_older_sqlite_looks_at_all_of_it_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a table's name for no name at all, and would examine the whole file once for each table."""
+    monkeypatch.setattr(examining, "_ONE_TABLE", (99,))
+    monkeypatch.setattr(opening, "WHOLLY_EXAMINED", 0)
+    asked: list[str] = []
+    connect = opening.connect
+
+    def traced(path: Path, *, writing: bool = True) -> sqlite3.Connection:
+        connection = connect(path, writing=writing)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    file = made(tmp_path, 20)
+    monkeypatch.setattr(opening, "connect", traced)
+    Ledger.open(tmp_path).close()
+    assert [one for one in asked if "check" in one] == ["PRAGMA quick_check(1)"]
+    spoil_page(file)
+    with pytest.raises(EnvironmentUnusable, match="is damaged"):
+        Ledger.open(tmp_path)
+
+
 def test_a_small_ledger_is_seen_whole(tmp_path: Path) -> None:
     file = made(tmp_path, 50)
     with closing(Ledger.open(tmp_path)) as ledger:
@@ -101,6 +122,7 @@ def test_a_small_ledger_is_seen_whole(tmp_path: Path) -> None:
         Ledger.open(tmp_path)
 
 
+@settings(deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_a_large_ledger_is_told_sooner_or_later_or_hides_nothing(place: float, bit: int) -> None:
     """At once where runs rest on it, else by the checkup. The threshold is lowered, not the file made large."""
@@ -189,6 +211,9 @@ def test_it_is_examined_at_the_start_and_every_day(story_place: Place, monkeypat
             await daemon.tools.ledger.set_cursor(NAME, str(T0 + 9 * day))
             await daemon.checkup.sweep()
             assert looked == [0, 1, 2, 2], "the clock was set back"
+            await daemon.tools.ledger.set_cursor(NAME, "nonsense")
+            await daemon.checkup.sweep()
+            assert looked == [0, 1, 2, 2, 2]
 
     place.play(story)
 

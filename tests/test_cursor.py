@@ -8,7 +8,7 @@ import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvsx.health import HealthEvent
@@ -82,6 +82,7 @@ def test_filters_name_milliseconds() -> None:
 # Known
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nvsx.app.daemon.gate import Gate
@@ -43,6 +43,7 @@ class Crowd:
         if what == "enter":
             self.tasks[self._count] = asyncio.create_task(self._enter(self._count))
             self._count += 1
+            await turns(1)  # it stands in line
         elif what == "leave" and self.inside:
             leaver = self._rng.choice(self.inside)
             self.gate.leave((str(leaver), "", 1))
@@ -50,6 +51,7 @@ class Crowd:
         elif what == "cancel" and self.waiting:
             self.tasks.pop(self._rng.choice(self.waiting)).cancel()
         elif what == "resize":
+            await turns(3)  # who was let in before is inside
             self.gate.resize(how)
             self.most = max(how, len(self.inside))
         elif what == "turn":
@@ -65,6 +67,11 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
+LET_IN_AND_CANCELLED = [("enter", 0), ("enter", 0), ("leave", 0), ("cancel", 0)]
+
+
+@settings(deadline=None)
+@example(1, LET_IN_AND_CANCELLED, 0)
 @given(st.integers(1, 5), steps, st.integers(0, 1000))
 def test_no_slot_is_lost_and_nobody_is_overtaken(slots: int, found: list[tuple[str, int]], seed: int) -> None:
     async def story() -> None:

@@ -33,7 +33,15 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
     file = tmp_path / FILE
     made = Writer(file, file.stat().st_ino)
     yield made
-    made.close()
+    in_time(made.close)
+
+
+def in_time(work: Callable[[], object]) -> None:
+    """Do what ends at once, unless something is wrong: then it may wait for ever, and a test that hangs says little."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive(), "it does not end"
 
 
 def noting(name: str) -> Callable[[sqlite3.Connection], None]:
@@ -87,15 +95,15 @@ def test_all_that_was_given_before_the_close_is_written_in_few_commits(
         writer.submit(Job(noting(str(each)), lambda _result, _failure, each=each: order.append(each)))  # type: ignore[misc]
     writer.later(noting("later"))
     gate.set()
-    writer.close()
+    in_time(writer.close)
     assert order == list(range(number)), "told in the order in which it was given"
     assert kept(tmp_path) == {*map(str, range(number)), "later"}
     assert commits.qsize() in (3, 4), "the first may have been alone"
 
 
 def test_what_comes_after_the_close_is_refused(writer: Writer) -> None:
-    writer.close()
-    writer.close()
+    in_time(writer.close)
+    in_time(writer.close)
     with pytest.raises(EnvironmentUnusable, match="is closed"):
         writer.submit(Job(noting("late")))
     writer.later(noting("late"))
@@ -107,7 +115,7 @@ def test_nobody_need_wait_for_a_line(writer: Writer, tmp_path: Path, monkeypatch
     writer.later(noting("a"))
     writer.later(noting("b"))
     assert commits.get(timeout=PATIENCE_S)
-    writer.close()
+    in_time(writer.close)
     assert kept(tmp_path) == {"a", "b"}
     assert commits.empty(), "lines share a commit"
 
@@ -145,7 +153,7 @@ def test_a_line_outlives_a_commit_that_fails(
     commits = failing(monkeypatch, 2, error)
     writer.later(noting("line"))
     assert [commits.get(timeout=PATIENCE_S) for _ in range(3)] == [False, False, True]
-    writer.close()
+    in_time(writer.close)
     assert kept(tmp_path) == {"line"}
     assert writer.dropped == 0
 
@@ -169,7 +177,7 @@ def test_lines_that_a_failing_disk_leaves_no_room_for_are_counted(
     for each in range(10):
         writer.later(noting(f"new {each}"))
     gate.set()
-    writer.close()
+    in_time(writer.close)
     assert writer.dropped == 4
     assert len(kept(tmp_path)) == 10
 
@@ -193,7 +201,7 @@ def test_beats_that_could_not_be_written_do_not_pile_up(writer: Writer, monkeypa
     writer.every(0.01, lambda _: beats.append(1))
     while not commits.get(timeout=PATIENCE_S):
         pass
-    writer.close()
+    in_time(writer.close)
     assert writer.dropped == 0
     assert len(beats) < 20 + 5 + commits.qsize(), "one a commit"
 
@@ -237,9 +245,9 @@ def test_a_disk_that_fails_in_the_middle_fails_all_that_waits(writer: Writer, tm
 def test_a_closed_ledger_leaves_no_file_open(tmp_path: Path) -> None:
     before = open_files()
     ledger = Ledger.open(tmp_path)
-    ledger.write(noting("a"))
+    in_time(lambda: ledger.write(noting("a")))
     assert open_files() > before
-    ledger.close()
+    in_time(ledger.close)
     assert open_files() == before
     assert not (tmp_path / f"{FILE}-wal").exists(), "the last to leave tidies up"
     assert kept(tmp_path) == {"a"}

@@ -9,7 +9,7 @@ import pytest
 from nvsx.admission import FORGOTTEN_S, IGNORE, START, Occasion
 from nvsx.config import Limits
 from nvsx.journal import EffectIntended
-from nvsx.ledger import Alarm, Evidence, Ledger, NewRun, Ring, admitting, entries, ringing
+from nvsx.ledger import Alarm, Evidence, Ledger, NewRun, Ring, admitting, entries, keeping, ringing
 from nvsx.ledger.rows import Rung
 
 if TYPE_CHECKING:
@@ -152,6 +152,13 @@ def test_what_is_old_goes_with_what_was_done_for_it(ledger: Ledger) -> None:
     ledger.write(lambda connection: ringing.prune(connection, NOW + 1))
     assert topics(ledger) == {}
     assert set(alarms(ledger)) == {"nvsx-3"}
+
+
+def test_whoever_prunes_the_ledger_prunes_alarms(ledger: Ledger) -> None:
+    end(ledger, "nvsx-1")
+    ledger.write(lambda connection: keeping.prune(connection, NOW + 9, set()))
+    assert topics(ledger) == {}
+    assert set(alarms(ledger)) == {"nvsx-2", "nvsx-3"}, "people are still to be called for these"
 
 
 def test_what_a_topic_still_stands_for_is_kept_however_old(ledger: Ledger) -> None:

@@ -215,7 +215,7 @@ def _keep_evidence(connection: sqlite3.Connection, case: Case, decision: Decisio
     """Keep what the source said about an incident. False where so much was said before that it is only counted."""
     occasion = case.occasion
     refused_by_hand = occasion.source == BY_HAND and decision.verdict == ATTACH
-    if not incident or refused_by_hand or decision.verdict not in (START, QUEUE, ATTACH):
+    if refused_by_hand or decision.verdict not in (START, QUEUE, ATTACH):
         return True
     if occasion.key:
         connection.execute(

@@ -119,7 +119,7 @@ class Alarms:
         known = ledger.rung(scope, topic)
         was = ledger.alarm(known.get(topic, ""))
         what = was.why if was else topic
-        why = f"its end was not seen, and nvsx does not look for it any more (--mode webhook): {what}"
+        why = f"closed, not over: nvsx only listens now (--mode webhook) and will not see the end of this: {what}"
         if topic in known and await self._resolve(scope, topic, known[topic], why, "cancelled") and was:
             self._tools.log.warn(why, topic="blind")
 

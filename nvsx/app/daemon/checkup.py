@@ -36,9 +36,10 @@ class Checkup:
 
     async def sweep(self) -> None:
         """The same for sweeps, which are too many for each to do it."""
-        ledger = self._tools.ledger
-        last = float(ledger.cursor(NAME) or 0.0)
-        if not ledger.seen_whole and not 0.0 <= self._tools.clock.now() - last < EVERY_S:
+        last = 0.0
+        with suppress(ValueError):
+            last = float(self._tools.ledger.cursor(NAME))
+        if not self._tools.ledger.seen_whole and not 0.0 <= self._tools.clock.now() - last < EVERY_S:
             await self.examine()
 
     async def examine(self) -> None:

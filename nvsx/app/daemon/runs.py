@@ -90,7 +90,7 @@ class Runs:
         on_end: Callable[[str], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.active: dict[str, _Active] = {}
-        self.ended: list[int] = []  # exit codes
+        self.ended: set[int] = set()  # exit codes
         self._ground = ground
         self._tools = tools
         self._project = project
@@ -175,7 +175,7 @@ class Runs:
         except Exception as error:  # of this run alone: all others go on
             code = await self._broken(run_id, error)
         self.active.pop(run_id, None)
-        self.ended.append(code)
+        self.ended.add(code)
         await self._on_end(run_id)
 
     async def _claim(self, run_id: str, active: _Active) -> bool:

@@ -30,7 +30,7 @@ from nvsx.settings import process_environment, secret_values, state_directory
 from nvsx.sinks.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from nvsx.app.daemon.project import Project
@@ -286,7 +286,7 @@ def alone(directory: Path, subject: str) -> Iterator[bool]:
         os.close(handle)
 
 
-def exit_code(codes: list[int], *, blind: bool) -> int:
+def exit_code(codes: Collection[int], *, blind: bool) -> int:
     """The exit code of a sweep: the worst of its runs; 3 where nothing could be seen or written down (`blind`)."""
     if blind or Exit.BLIND in codes:
         return Exit.BLIND
