@@ -60,7 +60,7 @@ def begun(site: Site) -> list[str]:
     return [line for line in site.effects if line.startswith("begin")]
 
 
-def test_a_sweep_that_is_paused_while_it_decides_keeps_the_next_ones_from_deciding(site: Site) -> None:
+def test_a_sweep_that_is_paused_while_it_decides_keeps_the_next_ones_from_deciding(site: Site, tmp_path: Path) -> None:
     """Its kubectl hangs until it is let go, so that it is surely within its look at the cluster."""
     real = shutil.which("kubectl")
     programs = site.directory / "bin"
@@ -83,6 +83,13 @@ def test_a_sweep_that_is_paused_while_it_decides_keeps_the_next_ones_from_decidi
         swept = site.run(*SWEEP)
         assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "")
     assert site.effects == []
+    with Site(tmp_path / "other") as other:  # of another project and cluster, on the same state directory
+        other.state = site.state
+        other.do(lambda: (other.place.node("gpu-9"), other.place.break_node("gpu-9")))
+        elsewhere = other.start(*SWEEP)
+        other.after("end xid detect gpu-9")
+        other.do(lambda: other.place.state("gpu-9", "drain-succeeded"))
+        assert elsewhere.wait(30) == 0, other.said()
     (site.directory / "wait").unlink()
     os.kill(paused.pid, signal.SIGCONT)
     site.after("end xid detect gpu-1")

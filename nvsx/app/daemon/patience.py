@@ -26,10 +26,12 @@ class Patience:
         self.trouble = ""
 
     async def until(self, attempt: Callable[[], Awaitable[_T]], log: Log) -> _T:
-        """What `attempt` gives, as soon as the machine lets it."""
+        """What `attempt` gives, as soon as the machine lets it. A right that is missing is not waited for."""
         try:
             return await attempt()
         except (EnvironmentUnusable, OSError) as error:
+            if _is_forbidden(error):
+                raise
             if not self.trouble:
                 log.say(f"runs and calls wait until this can be done: {error}", topic="record", level="error")
             self.trouble = str(error)
@@ -46,3 +48,7 @@ class Patience:
                 return await attempt()
             except (EnvironmentUnusable, OSError) as error:
                 self.trouble = str(error)
+
+
+def _is_forbidden(error: Exception) -> bool:
+    return isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError)

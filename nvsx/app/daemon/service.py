@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import os
 import random
 import shutil
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from nvsx.app.daemon.core import Daemon, Options
@@ -23,7 +24,7 @@ from nvsx.app.scripts import unpack_bundled
 from nvsx.cluster.context import pin_context
 from nvsx.cluster.kubectl import Kubectl
 from nvsx.cluster.view import View
-from nvsx.errors import ClusterError, Exit, UsageError
+from nvsx.errors import ClusterError, EnvironmentUnusable, Exit, UsageError
 from nvsx.ledger import Ledger
 from nvsx.settings import process_environment, secret_values, state_directory
 from nvsx.sinks.record import Record
@@ -121,6 +122,11 @@ class Service:
         self.gate.resize(slots)
         self.log.say(f"reloaded: {counted(len(project.runbooks), 'runbook')}{more}")
         self.warn(project)
+
+    @property
+    def subject(self) -> str:
+        """What this daemon looks after, by the way in which it was told: runbooks and a cluster."""
+        return "\0".join((str(self.root), self.settings.context, self.environment.get("KUBECONFIG", "")))
 
     def _slots(self, project: Project) -> int:
         return self.request.max_hooks or project.config.limits.max_hooks
@@ -252,12 +258,24 @@ def drills(ledger: Ledger) -> Mapping[str, float]:
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[bool]:
-    """The lock of a sweep: False where another one holds it. A paused holder keeps it, a dead one does not."""
+def alone(directory: Path, subject: str) -> Iterator[bool]:
+    """The lock of sweeps of one subject: False where another has it. A paused holder keeps it, a dead one does not.
+
+    Two clusters may share a state directory, and cron starts both sweeps in the same second: neither is to give way.
+    """
     import fcntl
 
-    handle = os.open(directory / "sweep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = directory / f"sweep-{hashlib.sha256(subject.encode()).hexdigest()[:12]}.lock"
     try:
+        facts = directory.stat()
+        mode = 0o660 if facts.st_mode & 0o020 else 0o600
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise EnvironmentUnusable(f"cannot open {file}: {error.strerror}", hint=f"ls -l {directory}") from error
+    try:
+        with suppress(OSError):  # another user's has the right mode and group, or cannot be given them
+            os.fchown(handle, -1, facts.st_gid)
+            os.fchmod(handle, mode)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

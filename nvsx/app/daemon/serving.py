@@ -258,7 +258,7 @@ async def sweep(service: Service) -> int:
     """
     signals = Signals()
     try:
-        with alone(service.base) as first:
+        with alone(service.base, service.subject) as first:
             if not first:
                 return Exit.DONE
             daemon = await service.open(await service.prepare())
