@@ -291,7 +291,7 @@ def test_the_port_is_open_while_the_cluster_cannot_be_reached(site: Site) -> Non
     status, _, said = answered(f"{base}/readyz")
     assert (status, said["status"]) == (503, "not ready")
     assert "which cluster this is" in said["reason"]
-    assert answered(f"{base}/runs")[2] == {"v": 1, "runs": []}
+    assert answered(f"{base}/runs")[2] == {"v": 1, "runs": [], "calls": []}
     wait_for(lambda: metrics.exists() and "nvsx_ready 0" in metrics.read_text(), "the metrics file says it too")
     site.do(site.server.__aenter__)
     site.server.write_kubeconfig(site.kubeconfig)
