@@ -84,7 +84,8 @@ def test_a_run_by_hand_fails_when_its_node_is_replaced(site: Site, by: str) -> N
         process.wait(10)
     said = site.said("run")
     assert "node gpu-1 was deleted" in said
-    assert ("a new one with its name joined at" in said) == (by == "gpu-1")
+    # With the same name the end is told with the new one's coming, unless it was heard of that much earlier.
+    assert by == "gpu-1" or "a new one" not in said
     assert "FAILED at recover" in said
     assert site.effects.count("begin xid recover gpu-1") == 0, "hooks of success are for success"
     assert site.effects[-1] == "end xid postmortem gpu-1"

@@ -25,10 +25,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 @pytest.mark.skipif(not (CHECKOUT / "nvsx.pyz").exists(), reason="nvsx.pyz is not built: make build")
 @pytest.mark.timeout(180)
 def test_a_soak_in_seconds(tmp_path: Path) -> None:
-    """Its figures of what grows mean nothing after so short a time; those of what was done mean all they say."""
+    """What grows cannot be told after so short a time; what was done can."""
     found = soak.soaked(tmp_path, 6.0, Pace(1.5, 0.7), seed=7, forgets=False)
-    flat: dict[str, Any] = {name: {"flat": True} for name in vitals.RISES}
-    assert soak.passed({**found, **flat}), found
+    assert soak.passed(found), found
     assert found["lives"] == len(found["by_life"]) > 1  # type: ignore[arg-type]
     assert found["incidents"] == sum(found["told_by"].values()) > 1  # type: ignore[attr-defined]
     assert found["database"] == "none"
@@ -38,17 +37,18 @@ def life(*memory: float, descriptors: int = 20) -> list[Vitals]:
     return [Vitals(descriptors, 6, 4, one, 0.0) for one in memory]
 
 
-STEADY = life(*[40.0] * 30)
+STEADY = life(*[40.0] * 100)
 COURSES = {
     # lives: the figures that are not flat
     "steady": ([STEADY] * 5, set()),
-    "warm only at first": ([life(30.0, 35.0, *[40.0] * 30)] * 3, set()),
-    "busy now and then": ([life(*[40.0, 41.0, 55.0] * 10)] * 3, set()),
-    "a leak within one long life": ([life(*[40.0 + number for number in range(30)])], {"memory_mb"}),
+    "warm only at first": ([life(30.0, 35.0, *[40.0] * 50)] * 3, set()),
+    "busy now and then": ([life(*[40.0, 41.0, 55.0] * 15)] * 3, set()),
+    "a leak within one long life": ([life(*[40.0 + number for number in range(100)])], {"memory_mb"}),
     "a leak from life to life": (
-        [life(*[40.0] * 9, descriptors=20 + 2 * number) for number in range(9)],
+        [life(*[40.0] * 12, descriptors=20 + 2 * number) for number in range(9)],
         {"descriptors"},
     ),
+    "too short a time to tell": ([life(*[40.0 + number for number in range(99)])], set()),
     "some had no time to be looked at": ([[], STEADY, []], set()),
 }
 

@@ -278,7 +278,8 @@ def measure(minutes: int, args: argparse.Namespace) -> dict[str, object]:
         found = soaked(Path(directory), seconds, pace, args.seed)
     return {
         "minutes": round(seconds / 60, 1),
-        **{name: round(value, 1) for name, value in pace._asdict().items()},
+        "seconds_of_a_life": round(pace.life_s, 1),
+        "seconds_between_incidents": round(pace.incident_s, 1),
         **found,
     }
 

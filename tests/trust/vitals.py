@@ -30,6 +30,8 @@ RISES = {
     "processes": (2.0, 0.0),
     "memory_mb": (4.0, 0.1),
 }
+LEAST_LOOKS = 100
+"""Of fewer nobody can tell what grows."""
 
 
 def taken(pid: int, wal: Path) -> Vitals | None:
@@ -86,6 +88,7 @@ def flat(found: dict[str, object]) -> bool:
 
 
 def _course(lives: list[list[float]], name: str) -> dict[str, object]:
+    enough = sum(map(len, lives)) >= LEAST_LOOKS
     usual = [statistics.median(life) for life in lives]
     early, late = _thirds(usual)
     longest = max(lives, key=len)
@@ -96,7 +99,7 @@ def _course(lives: list[list[float]], name: str) -> dict[str, object]:
         "early_in_the_longest_life": within[0],
         "late_in_the_longest_life": within[1],
         "peak": max(max(life) for life in lives),
-        "flat": _is_flat(name, early, late) and _is_flat(name, *within),
+        "flat": _is_flat(name, early, late) and _is_flat(name, *within) if enough else "too short a time to tell",
     }
 
 
