@@ -94,8 +94,7 @@ def test_all_that_was_given_before_the_close_is_written_in_few_commits(
     for each in range(number):
         writer.submit(Job(noting(str(each)), lambda _result, _failure, each=each: order.append(each)))  # type: ignore[misc]
     writer.later(noting("later"))
-    gate.set()
-    in_time(writer.close)
+    in_time(lambda: (gate.set(), writer.close()))  # at once: it closes while most of it still waits
     assert order == list(range(number)), "told in the order in which it was given"
     assert kept(tmp_path) == {*map(str, range(number)), "later"}
     assert commits.qsize() in (3, 4), "the first may have been alone"
