@@ -15,6 +15,7 @@ from nvsx.clock import SimulatedClock
 from nvsx.errors import DocumentInvalid, NotFoundHere, Unreachable
 from nvsx.ports import ApiPath, WatchEvent
 from nvsx.sim import simulate
+from nvsx.sim.resources import BUILT_IN
 from nvsx.sim.scenario import BUNDLED, load_scenario, scenario_names
 from nvsx.sim.tokens import TIME_FORMS, render
 from nvsx.watches import nvsentinel
@@ -455,7 +456,9 @@ VARIANTS: dict[str, tuple[list[str], Callable[[Played], bool]]] = {
     ),
     "monitor-only": (
         [],
-        lambda it: bool(nvsentinel.faults(it.node)) and not it.world.documents and len(list(it.world.resources)) == 14,
+        lambda it: (
+            bool(nvsentinel.faults(it.node)) and not it.world.documents and tuple(it.world.resources) == BUILT_IN
+        ),
     ),
     "non-fatal": ([], lambda it: len(it.versions) == 1 and event_count(it, "SysLogsXIDError") == 3),
     "thermal": ([], lambda it: len(it.versions) == 1 and event_count(it, "GpuThermalWatch") == 4),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.rehearsing import CHECKOUT
 from tests.servers.kube import KubeServer, kubectls
 from tests.servers.realkube import RECIPE, MirroredKube, RealKube, binaries
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REAL = os.environ.get("NVSX_E2E", "") == "real"
-collect_ignore = [] if REAL else ["test_compare.py"]  # there is nothing to compare the simulator with
+# The simulator has nothing to be compared with, and no rights of accounts.
+collect_ignore = [] if REAL else ["test_compare.py", "test_account.py"]
 
 
 def pytest_sessionstart() -> None:
@@ -39,3 +42,12 @@ def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         return
     with RealKube(tmp_path_factory.mktemp("real")) as real:
         yield lambda scenario, directory, speed: MirroredKube(scenario, directory, real, speed=speed)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `nvsx manifest kubernetes` prints, in a file."""
+    path = tmp_path_factory.mktemp("printed") / "nvsx.yaml"
+    argv = [sys.executable, "-m", "nvsx", "manifest", "kubernetes"]
+    path.write_bytes(subprocess.run(argv, cwd=CHECKOUT, capture_output=True, check=True).stdout)
+    return path
