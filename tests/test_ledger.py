@@ -342,8 +342,11 @@ def test_only_one_owns_a_run_and_death_frees_it(tmp_path: Path) -> None:
     first, second = Ledger.open(tmp_path), Ledger.open(tmp_path)
     admit(first)
     assert [run.id for run in first.queued()] == [RUN]
+    assert not first.owns_all(), "nobody has it yet"
     assert asyncio.run(first.claim(RUN))
     assert not asyncio.run(second.claim(RUN))
+    assert first.owns_all()
+    assert not second.owns_all()
     assert second.orphans() == second.queued() == []
     first.close()  # gives up what it has
     assert asyncio.run(second.claim(RUN))

@@ -157,7 +157,7 @@ class Daemon:
             await ledger.remember_rung(self._name, self._alarms_before)
             self._alarms_before = {}
         self.alarms.take_up()
-        if all(ledger.owns(row) for row in ledger.unfinished()):
+        if ledger.owns_all():
             return 0
         rows = (row for row in (*ledger.orphans(), *ledger.queued()) if row.cluster == self.ground.cluster)
         return await self.runs.take_up([row for row in rows if row.source != BY_HAND and not row.drill])

@@ -49,7 +49,7 @@ AGAIN_S = 5.0
 PATIENCE_S = 6.0
 """How long the first decisions wait for the list of nodes: a little longer than it takes to know that one is blind."""
 
-PLACE_S = 0.25
+PLACE_S = 1.0
 """How long the changes of nodes are gathered before it is worked out how far the chain is with each."""
 
 TRIPPED = "TRIPPED"
