@@ -120,6 +120,7 @@ def _to_the_minute(line: str) -> str:
     line = re.sub(r"\d{8}-\d{6}-[0-9a-f]{4}", "RUN", line)
     line = re.sub(r"(T\d\d:\d\d):\d\d(\.\d+)?(\+00:00|Z)( [0-9a-f]{4} )?", r"\1 ", line)
     line = re.sub(r"(\d\d:\d\d):\d\d", r"\1", line)
+    line = re.sub(r"(\d+m)\d\ds\b", r"\1", line)  # a slow disk takes simulated time, too
     return re.sub(r"[ |▓-]+", " ", re.sub(r"\b[0-9.]+m?s\b", "", line))
 
 
